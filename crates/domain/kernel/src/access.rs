@@ -1,0 +1,81 @@
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, Invalid, PatientId, RequestId, SessionId, Timestamp};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Admin,
+    Doctor,
+    Accountant,
+    Patient,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Doctor, Self::Accountant, Self::Patient];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Doctor => "doctor",
+            Self::Accountant => "accountant",
+            Self::Patient => "patient",
+        }
+    }
+
+    pub const fn is_staff(self) -> bool {
+        !matches!(self, Self::Patient)
+    }
+}
+
+impl FromStr for Role {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| Invalid::new("/role", "is not a role; give admin, doctor, accountant or patient"))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a request came from; what the audit trail keeps of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub request: RequestId,
+    pub address: Option<IpAddr>,
+    /// `User-Agent`, cut to [`Origin::MAX_AGENT_CHARS`].
+    pub agent: Option<String>,
+}
+
+impl Origin {
+    pub const MAX_AGENT_CHARS: usize = 200;
+}
+
+/// Somebody whose session was found alive in the store, with the role the store has for them at this moment.
+///
+/// Only authentication makes one: a use case that takes a `Caller` cannot be reached without.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub account: AccountId,
+    pub role: Role,
+    /// The caller's own patient record, for the role [`Role::Patient`].
+    pub patient: Option<PatientId>,
+    pub session: SessionId,
+    /// When the caller last proved who they are: what step-up asks for.
+    pub authenticated_at: Timestamp,
+    pub origin: Origin,
+}
+
+impl Caller {
+    pub fn is(&self, patient: PatientId) -> bool {
+        self.patient == Some(patient)
+    }
+}

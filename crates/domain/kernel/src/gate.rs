@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use crate::{
+    AccessError, Action, Caller, Claim, Clock, Event, Id, IdSource, Idempotency, Journal, PatientId, Permission, Reach,
+    Receipt, Receipts, Refused, StoreError, Subject, Timestamp, Trail, WriteError,
+};
+
+/// What every use case passes first: the policy, and the trail of who passed or was turned away.
+///
+/// The command line, a worker, and another service that reuses a domain crate pass the same gate as the HTTP API.
+#[derive(Clone)]
+pub struct Gate {
+    journal: Arc<dyn Journal>,
+    receipts: Arc<dyn Receipts>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+}
+
+impl Gate {
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        receipts: Arc<dyn Receipts>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+    ) -> Self {
+        Self { journal, receipts, clock, ids }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn mint<T>(&self, now: Timestamp) -> Id<T> {
+        self.ids.mint(now)
+    }
+
+    /// Whether the role may at all, and how far. A refusal is in the audit trail before the caller hears of it.
+    pub async fn admit(&self, caller: &Caller, permission: Permission, subject: Subject) -> Result<Reach, AccessError> {
+        match permission.reach(caller.role) {
+            Some(reach) => Ok(reach),
+            None => Err(self.refuse(caller, subject, Refused::Role { role: caller.role, permission }).await),
+        }
+    }
+
+    /// The same for the record of one patient: with [`Reach::Own`] it has to be the caller's, else it does not exist for
+    /// them.
+    pub async fn admit_to(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        patient: PatientId,
+        subject: Subject,
+    ) -> Result<Reach, AccessError> {
+        match permission.reach(caller.role) {
+            Some(Reach::Own) if !caller.is(patient) => Err(self.refuse(caller, subject, Refused::Hidden).await),
+            Some(reach) => Ok(reach),
+            None => Err(self.refuse(caller, subject, Refused::Role { role: caller.role, permission }).await),
+        }
+    }
+
+    /// Turns the caller away, for a reason of the use case's own (a draft of another doctor, say).
+    pub async fn refuse(&self, caller: &Caller, subject: Subject, refused: Refused) -> AccessError {
+        let rule = match refused {
+            Refused::Role { permission, .. } => permission.as_str(),
+            Refused::Hidden => "not the caller's record",
+        };
+        match self.journal.append(self.event(caller, Action::ACCESS_REFUSED, subject).refused(rule)).await {
+            Ok(()) => refused.into(),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Notes a read. Call it before the answer leaves.
+    pub async fn witness(&self, caller: &Caller, action: Action, subject: Subject) -> Result<(), StoreError> {
+        self.journal.append(self.event(caller, action, subject)).await
+    }
+
+    pub fn event(&self, caller: &Caller, action: Action, subject: Subject) -> Event {
+        let now = self.now();
+        Event::by(self.mint(now), now, caller, action, subject)
+    }
+
+    /// The trail of a write; `receipt` is what the caller will be told of it.
+    pub fn trail(&self, caller: &Caller, event: Event, idempotency: Option<&Idempotency>, receipt: &Receipt) -> Trail {
+        let claim = idempotency.map(|idempotency| Claim {
+            account: caller.account,
+            key: idempotency.key.clone(),
+            fingerprint: idempotency.fingerprint,
+            receipt: receipt.clone(),
+            at: event.at,
+        });
+        Trail { event, claim }
+    }
+
+    /// What the caller was told when they sent this very request before.
+    pub async fn earlier(
+        &self,
+        caller: &Caller,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<Receipt>, WriteError> {
+        let Some(idempotency) = idempotency else { return Ok(None) };
+        match self.receipts.find(caller.account, &idempotency.key).await? {
+            Some(claim) if claim.fingerprint == idempotency.fingerprint => Ok(Some(claim.receipt)),
+            Some(_) => Err(WriteError::KeyReused),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What every part of the hospital shares: typed ids, money, time, names, phones, pages; who is calling and what they
+//! may do; the trail that each write leaves.
+//!
+//! Invariants
+//! - A value of a type here is valid: it was parsed at the edge, its fields are private, its form is normalised.
+//! - Nothing here reads a clock or draws a random number; [`Clock`] and [`IdSource`] are asked for both.
+//! - Personal data does not appear in `Debug`.
+//! - The table of permissions is data ([`policy`]); who is not in it may not.
+
+mod access;
+mod contact;
+mod error;
+mod gate;
+mod id;
+mod idempotency;
+mod money;
+mod page;
+pub mod policy;
+mod ports;
+mod text;
+mod time;
+mod trail;
+
+#[cfg(feature = "test-support")]
+pub mod testing;
+
+pub use access::{Caller, Origin, Role};
+pub use contact::{EmailAddress, PhoneNumber};
+pub use error::{AccessError, FieldError, Invalid, Refused, StoreError, WriteError};
+pub use gate::Gate;
+pub use id::{
+    AccountId, AuditEntryId, ChargeId, DiagnosisId, Id, ImageId, MessageId, PatientId, PaymentId, RefundId, ReportId,
+    RequestId, SessionId, StudyId, TaskId, marker,
+};
+pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
+pub use money::{Currency, Money, MoneyError};
+pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
+pub use policy::{Permission, Reach};
+pub use ports::{Clock, IdSource, Journal, Receipts};
+pub use text::{LongText, PersonName, PostalAddress, ShortText, fold, search_words};
+pub use time::{BirthDate, Timestamp};
+pub use trail::{Action, Event, Outcome, Subject, Trail};

@@ -1,0 +1,44 @@
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::{AccountId, Claim, Event, Id, IdempotencyKey, StoreError, Timestamp};
+
+/// The only way to learn the time.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
+
+/// The only way to mint an id.
+///
+/// Laws: every value is a UUIDv7 of the moment given, and no two are the same.
+pub trait IdSource: Send + Sync {
+    fn uuid_v7(&self, now: Timestamp) -> Uuid;
+}
+
+impl dyn IdSource {
+    pub fn mint<T>(&self, now: Timestamp) -> Id<T> {
+        Id::from_uuid(self.uuid_v7(now))
+    }
+}
+
+/// The audit trail, for what is not part of a write: reads and refusals.
+///
+/// Laws
+/// - When it answers `Ok`, the entry is durable and linked to the one before it.
+/// - Entries of one process keep the order in which they were given.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait Journal: Send + Sync {
+    async fn append(&self, event: Event) -> Result<(), StoreError>;
+}
+
+/// The idempotency records that writes have left.
+///
+/// Laws
+/// - A claim is found as soon as the write that carried it was acknowledged, and never without that write.
+/// - A claim is kept for [`Claim::KEPT_HOURS`] at least.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait Receipts: Send + Sync {
+    async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError>;
+}

@@ -1,0 +1,173 @@
+//! For the tests of every crate: a clock that stands until it is moved, ids in order, callers, a journal in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::{
+    AccountId, Caller, Claim, Clock, Event, Gate, Id, IdSource, IdempotencyKey, Journal, Origin, PatientId, Receipts,
+    Role, StoreError, Timestamp, Trail, WriteError, Written,
+};
+
+/// Starts at 2026-03-01T09:00:00Z.
+pub struct ManualClock(AtomicI64);
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(1_772_355_600_000))
+    }
+}
+
+impl ManualClock {
+    pub fn advance(&self, duration: Duration) {
+        self.0.fetch_add(i64::try_from(duration.as_millis()).unwrap_or(0), Ordering::SeqCst);
+    }
+
+    pub fn set(&self, time: Timestamp) {
+        self.0.store(time.unix_ms(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// UUIDv7 with a counter where the random bits would be. Each source starts elsewhere, so that two never collide.
+pub struct CountingIds(AtomicU64);
+
+impl Default for CountingIds {
+    fn default() -> Self {
+        static SOURCES: AtomicU64 = AtomicU64::new(1);
+        Self(AtomicU64::new(SOURCES.fetch_add(1, Ordering::Relaxed) << 40))
+    }
+}
+
+impl IdSource for CountingIds {
+    fn uuid_v7(&self, now: Timestamp) -> Uuid {
+        let count = u128::from(self.0.fetch_add(1, Ordering::Relaxed));
+        let ms = (now.unix_ms() as u128) & 0xffff_ffff_ffff;
+        let high = (count >> 62) & 0xfff;
+        let low = count & 0x3fff_ffff_ffff_ffff;
+        Uuid::from_u128((ms << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low)
+    }
+}
+
+pub fn fresh_id<T>() -> Id<T> {
+    static IDS: std::sync::LazyLock<CountingIds> = std::sync::LazyLock::new(CountingIds::default);
+    Id::from_uuid(IDS.uuid_v7(ManualClock::default().now()))
+}
+
+pub fn origin() -> Origin {
+    Origin { request: fresh_id(), address: Some([127, 0, 0, 1].into()), agent: Some("tests".into()) }
+}
+
+pub fn caller(role: Role) -> Caller {
+    Caller {
+        account: fresh_id(),
+        role,
+        patient: None,
+        session: fresh_id(),
+        authenticated_at: ManualClock::default().now(),
+        origin: origin(),
+    }
+}
+
+/// The patient themselves.
+pub fn patient_caller(patient: PatientId) -> Caller {
+    Caller { patient: Some(patient), ..caller(Role::Patient) }
+}
+
+/// The trail of a write that nobody repeats.
+pub fn trail(action: crate::Action) -> Trail {
+    let caller = caller(Role::Admin);
+    let event = Event::by(fresh_id(), ManualClock::default().now(), &caller, action, crate::Subject::all("test"));
+    Trail { event, claim: None }
+}
+
+pub fn trail_with_claim(action: crate::Action, claim: Claim) -> Trail {
+    Trail { claim: Some(claim), ..trail(action) }
+}
+
+/// A lock whose holder panicked is a test that failed already.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What in-memory stores share: the events and claims of all writes. Clones are the same memory.
+#[derive(Clone, Default)]
+pub struct MemoryJournal {
+    events: Arc<Mutex<Vec<Event>>>,
+    claims: Arc<Mutex<HashMap<(AccountId, String), Claim>>>,
+}
+
+impl MemoryJournal {
+    pub fn events(&self) -> Vec<Event> {
+        locked(&self.events).clone()
+    }
+
+    /// Call it under the store's own lock, before any change: `Some` when the trail's key was used before, and nothing is
+    /// to be changed.
+    pub fn repeated(&self, trail: &Trail) -> Result<Option<Written>, WriteError> {
+        let Some(claim) = &trail.claim else { return Ok(None) };
+        match locked(&self.claims).get(&(claim.account, claim.key.as_str().to_owned())) {
+            Some(known) if known.fingerprint == claim.fingerprint => Ok(Some(Written::Before(known.receipt.clone()))),
+            Some(_) => Err(WriteError::KeyReused),
+            None => Ok(None),
+        }
+    }
+
+    /// Call it under the same lock, when the change is made.
+    pub fn keep(&self, trail: Trail) -> Written {
+        locked(&self.events).push(trail.event);
+        if let Some(claim) = trail.claim {
+            locked(&self.claims).insert((claim.account, claim.key.as_str().to_owned()), claim);
+        }
+        Written::Now
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    async fn append(&self, event: Event) -> Result<(), StoreError> {
+        locked(&self.events).push(event);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Receipts for MemoryJournal {
+    async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError> {
+        Ok(locked(&self.claims).get(&(account, key.as_str().to_owned())).cloned())
+    }
+}
+
+/// A gate over memory, with its parts at hand.
+pub struct TestGate {
+    pub gate: Gate,
+    pub journal: MemoryJournal,
+    pub clock: Arc<ManualClock>,
+}
+
+impl Default for TestGate {
+    fn default() -> Self {
+        let journal = MemoryJournal::default();
+        let clock = Arc::new(ManualClock::default());
+        let gate = Gate::new(
+            Arc::new(journal.clone()),
+            Arc::new(journal.clone()),
+            clock.clone(),
+            Arc::new(CountingIds::default()),
+        );
+        Self { gate, journal, clock }
+    }
+}

@@ -3,7 +3,7 @@
 //!
 //! Invariants
 //! - A value of a type here is valid: it was parsed at the edge, its fields are private, its form is normalised.
-//! - Nothing here reads a clock or draws a random number; [`Clock`] and [`IdSource`] are asked for both.
+//! - Nothing here reads a clock or draws a random number; [`Clock`], [`IdSource`] and [`Entropy`] are asked.
 //! - Personal data does not appear in `Debug`.
 //! - The table of permissions is data ([`policy`]); who is not in it may not.
 
@@ -36,7 +36,7 @@ pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Rec
 pub use money::{Currency, Money, MoneyError};
 pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policy::{Permission, Reach};
-pub use ports::{Clock, IdSource, Journal, Receipts};
+pub use ports::{Clock, Entropy, IdSource, Journal, Receipts};
 pub use text::{LongText, PersonName, PostalAddress, ShortText, fold, search_words};
 pub use time::{BirthDate, Timestamp};
 pub use trail::{Action, Event, Outcome, Subject, Trail};

@@ -21,6 +21,14 @@ impl dyn IdSource {
     }
 }
 
+/// The only way to draw secrets: tokens, codes, salts.
+///
+/// Laws: every byte is filled, from a source fit for cryptography; there is no way to fail, since without randomness
+/// nothing may go on.
+pub trait Entropy: Send + Sync {
+    fn fill(&self, bytes: &mut [u8]);
+}
+
 /// The audit trail, for what is not part of a write: reads and refusals.
 ///
 /// Laws

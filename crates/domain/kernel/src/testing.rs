@@ -10,11 +10,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    AccountId, Caller, Claim, Clock, Event, Gate, Id, IdSource, IdempotencyKey, Journal, Origin, PatientId, Receipts,
-    Role, StoreError, Timestamp, Trail, WriteError, Written,
+    AccountId, Caller, Claim, Clock, Entropy, Event, Gate, Id, IdSource, IdempotencyKey, Journal, Origin, PatientId,
+    Receipts, Role, StoreError, Timestamp, Trail, WriteError, Written,
 };
 
 /// Starts at 2026-03-01T09:00:00Z.
@@ -59,6 +60,25 @@ impl IdSource for CountingIds {
         let high = (count >> 62) & 0xfff;
         let low = count & 0x3fff_ffff_ffff_ffff;
         Uuid::from_u128((ms << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low)
+    }
+}
+
+/// SHA-256 over a counter: bytes that look random, and are the same in every run. Starts at the count given.
+#[derive(Default)]
+pub struct CountingEntropy(AtomicU64);
+
+impl CountingEntropy {
+    pub const fn starting_at(count: u64) -> Self {
+        Self(AtomicU64::new(count))
+    }
+}
+
+impl Entropy for CountingEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(32) {
+            let block = Sha256::digest(self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,14 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// How old the proof may be for what asks for a recent one (SECURITY: step-up): refunds, role changes, the audit log.
+    pub const STEP_UP_MINUTES: u64 = 15;
+
+    /// Whether the caller proved who they are within `age` before `now`.
+    pub fn authenticated_within(&self, now: Timestamp, age: Duration) -> bool {
+        now.since(self.authenticated_at) <= age
+    }
+
     pub fn is(&self, patient: PatientId) -> bool {
         self.patient == Some(patient)
     }

@@ -43,7 +43,7 @@ impl Invalid {
     }
 }
 
-/// Why a caller was turned away. Both leave an audit entry ([`crate::Gate`]).
+/// Why a caller was turned away. Each leaves an audit entry ([`crate::Gate`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The role may not do this at all: 403.
@@ -52,6 +52,9 @@ pub enum Refused {
     /// The record is not the caller's, and the caller may not know that it exists: 404, as for an absent one.
     #[error("the record is not the caller's to know")]
     Hidden,
+    /// The caller may, but has to prove who they are once more: 401 `insufficient_user_authentication` (RFC 9470).
+    #[error("the last authentication is more than {max_age_minutes} minutes old")]
+    StepUp { max_age_minutes: u64 },
 }
 
 /// The store could not do its part. Says nothing of the request.

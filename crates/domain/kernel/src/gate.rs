@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     AccessError, Action, Caller, Claim, Clock, Event, Id, IdSource, Idempotency, Journal, PatientId, Permission, Reach,
@@ -58,11 +58,21 @@ impl Gate {
         }
     }
 
+    /// For what cannot be taken back: the caller's last authentication has to be a recent one.
+    pub async fn step_up(&self, caller: &Caller, subject: Subject) -> Result<(), AccessError> {
+        let max_age_minutes = Caller::STEP_UP_MINUTES;
+        if caller.authenticated_within(self.now(), Duration::from_secs(max_age_minutes * 60)) {
+            return Ok(());
+        }
+        Err(self.refuse(caller, subject, Refused::StepUp { max_age_minutes }).await)
+    }
+
     /// Turns the caller away, for a reason of the use case's own (a draft of another doctor, say).
     pub async fn refuse(&self, caller: &Caller, subject: Subject, refused: Refused) -> AccessError {
         let rule = match refused {
             Refused::Role { permission, .. } => permission.as_str(),
             Refused::Hidden => "not the caller's record",
+            Refused::StepUp { .. } => "needs a recent authentication",
         };
         match self.journal.append(self.event(caller, Action::ACCESS_REFUSED, subject).refused(rule)).await {
             Ok(()) => refused.into(),

@@ -37,6 +37,6 @@ pub use money::{Currency, Money, MoneyError};
 pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policy::{Permission, Reach};
 pub use ports::{Clock, Entropy, IdSource, Journal, Receipts};
-pub use text::{LongText, PersonName, PostalAddress, ShortText, fold, search_words};
+pub use text::{LongText, PersonName, PostalAddress, ShortText, TaskCode, fold, search_words};
 pub use time::{BirthDate, Timestamp};
 pub use trail::{Action, Event, Outcome, Subject, Trail};

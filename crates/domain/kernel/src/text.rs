@@ -80,6 +80,55 @@ impl LongText {
     }
 }
 
+/// What a task of the catalogue is called by on bills and in requests: `CT`, `REPORT`, `XR-CHEST`. Kept in capitals.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TaskCode(String);
+
+impl TaskCode {
+    pub const MAX_CHARS: usize = 32;
+
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let code = text.trim().to_ascii_uppercase();
+        let plain = code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        if plain && (1..=Self::MAX_CHARS).contains(&code.len()) && code.starts_with(|c: char| c.is_ascii_alphanumeric())
+        {
+            Ok(Self(code))
+        } else {
+            Err(Invalid::new(
+                "/code",
+                "must be 1 to 32 letters and digits, with - _ or . between them, such as XR-CHEST",
+            ))
+        }
+    }
+
+    /// The task that a report is charged as.
+    pub fn report() -> Self {
+        Self("REPORT".to_owned())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TaskCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl TryFrom<String> for TaskCode {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        Self::parse(&text)
+    }
+}
+impl From<TaskCode> for String {
+    fn from(code: TaskCode) -> Self {
+        code.0
+    }
+}
+
 /// The form in which text is compared for finding: compatibility decomposition (UAX #15, NFKD) without the marks, in
 /// lower case, with the letters that Arabic, Kurdish and Persian keyboards write in several ways made one, and digits
 /// made ASCII. So `Müller` is found by `muller`, `أحمد` by `احمد`, `ڕێبین` by `ریبین`.
@@ -155,6 +204,15 @@ mod tests {
         assert_eq!(fold("كريم"), fold("کریم"));
         assert_eq!(fold("ڕێبین"), "ریبین");
         assert_eq!(fold("٠٧٥٠۱۲"), "075012");
+    }
+
+    #[test]
+    fn a_task_code_is_short_plain_and_in_capitals() {
+        assert_eq!(TaskCode::parse(" xr-chest ").unwrap().as_str(), "XR-CHEST");
+        assert_eq!(TaskCode::parse("report").unwrap(), TaskCode::report());
+        for refused in ["", "-", "a b", "م", "$where", &"X".repeat(33)] {
+            assert!(TaskCode::parse(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

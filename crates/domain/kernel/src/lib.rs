@@ -14,6 +14,7 @@ mod gate;
 mod id;
 mod idempotency;
 mod money;
+mod objects;
 mod page;
 pub mod policy;
 mod ports;
@@ -34,6 +35,9 @@ pub use id::{
 };
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
 pub use money::{Currency, Money, MoneyError};
+pub use objects::{
+    ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, Sha256Digest, Staged, Staging, StoredObject,
+};
 pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policy::{Permission, Reach};
 pub use ports::{Clock, Entropy, IdSource, Journal, Receipts};

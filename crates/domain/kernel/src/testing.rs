@@ -1,4 +1,6 @@
-//! For the tests of every crate: a clock that stands until it is moved, ids in order, callers, a journal in memory.
+//! For the tests of every crate: a clock that stands until it is moved, ids in order, callers, a journal and objects in memory.
+
+mod objects;
 
 use std::{
     collections::HashMap,
@@ -17,6 +19,8 @@ use crate::{
     AccountId, Caller, Claim, Clock, Entropy, Event, Gate, Id, IdSource, IdempotencyKey, Journal, Origin, PatientId,
     Receipts, Role, StoreError, Timestamp, Trail, WriteError, Written,
 };
+
+pub use objects::{MemoryObjects, keep_object, object_laws, read_object};
 
 /// Starts at 2026-03-01T09:00:00Z.
 pub struct ManualClock(AtomicI64);

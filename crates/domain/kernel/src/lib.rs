@@ -13,6 +13,7 @@ mod error;
 mod gate;
 mod id;
 mod idempotency;
+mod link;
 mod money;
 mod objects;
 mod page;
@@ -34,13 +35,14 @@ pub use id::{
     RequestId, SessionId, StudyId, TaskId, marker,
 };
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
+pub use link::{Link, LinkTarget};
 pub use money::{Currency, Money, MoneyError};
 pub use objects::{
     ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, Sha256Digest, Staged, Staging, StoredObject,
 };
 pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policy::{Permission, Reach};
-pub use ports::{Clock, Entropy, IdSource, Journal, Receipts};
+pub use ports::{Clock, Entropy, IdSource, Journal, Receipts, Signer};
 pub use text::{LongText, PersonName, PostalAddress, ShortText, TaskCode, fold, search_words};
 pub use time::{BirthDate, Timestamp};
 pub use trail::{Action, Event, Outcome, Subject, Trail};

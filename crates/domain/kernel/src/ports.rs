@@ -29,6 +29,17 @@ pub trait Entropy: Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
 }
 
+/// The house's own signature under what it gives away and will be shown again, such as a link.
+///
+/// Laws
+/// - HMAC-SHA-256 (RFC 2104) under a secret of the deployment, the same on every instance: nobody without the secret can
+///   make one.
+/// - A purpose is a key of its own: what was signed for one says nothing for another, whatever the payloads.
+/// - The caller compares in constant time.
+pub trait Signer: Send + Sync {
+    fn mac(&self, purpose: &'static str, payload: &[u8]) -> [u8; 32];
+}
+
 /// The audit trail, for what is not part of a write: reads and refusals.
 ///
 /// Laws

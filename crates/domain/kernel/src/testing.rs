@@ -1,4 +1,5 @@
-//! For the tests of every crate: a clock that stands until it is moved, ids in order, callers, a journal and objects in memory.
+//! For the tests of every crate: a clock that stands until it is moved, ids in order, callers, a journal and objects in
+//! memory.
 
 mod objects;
 
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     AccountId, Caller, Claim, Clock, Entropy, Event, Gate, Id, IdSource, IdempotencyKey, Journal, Origin, PatientId,
-    Receipts, Role, StoreError, Timestamp, Trail, WriteError, Written,
+    Receipts, Role, Signer, StoreError, Timestamp, Trail, WriteError, Written,
 };
 
 pub use objects::{MemoryObjects, keep_object, object_laws, read_object};
@@ -83,6 +84,15 @@ impl Entropy for CountingEntropy {
             let block = Sha256::digest(self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
+    }
+}
+
+/// Under a secret that everybody knows.
+pub struct TestSigner;
+
+impl Signer for TestSigner {
+    fn mac(&self, purpose: &'static str, payload: &[u8]) -> [u8; 32] {
+        Sha256::new().chain_update(purpose).chain_update([0]).chain_update(payload).finalize().into()
     }
 }
 

@@ -15,8 +15,15 @@ const EARLIEST_MS: i64 = -62_135_596_800_000;
 const LATEST_MS: i64 = 253_402_300_799_999;
 
 impl Timestamp {
-    pub fn from_unix_ms(unix_ms: i64) -> Self {
-        Self(unix_ms.clamp(EARLIEST_MS, LATEST_MS))
+    /// Moments outside the years 1 to 9999 become the nearest one inside.
+    pub const fn from_unix_ms(unix_ms: i64) -> Self {
+        if unix_ms < EARLIEST_MS {
+            Self(EARLIEST_MS)
+        } else if unix_ms > LATEST_MS {
+            Self(LATEST_MS)
+        } else {
+            Self(unix_ms)
+        }
     }
 
     pub const fn unix_ms(self) -> i64 {

@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    AccessError, Action, Caller, Claim, Clock, Event, Id, IdSource, Idempotency, Journal, PatientId, Permission, Reach,
-    Receipt, Receipts, Refused, StoreError, Subject, Timestamp, Trail, WriteError,
+    AccessError, Action, Caller, Claim, Clock, Event, Id, IdSource, Idempotency, Journal, Origin, PatientId,
+    Permission, Reach, Receipt, Receipts, Refused, StoreError, Subject, Timestamp, Trail, WriteError,
 };
 
 /// What every use case passes first: the policy, and the trail of who passed or was turned away.
@@ -88,6 +88,17 @@ impl Gate {
     pub fn event(&self, caller: &Caller, action: Action, subject: Subject) -> Event {
         let now = self.now();
         Event::by(self.mint(now), now, caller, action, subject)
+    }
+
+    /// An event of somebody not known by a session: who signs in, or the command line (`origin` absent).
+    pub fn anonymous(&self, origin: Option<&Origin>, action: Action, subject: Subject) -> Event {
+        let now = self.now();
+        Event::anonymous(self.mint(now), now, origin, action, subject)
+    }
+
+    /// Notes what is not part of a write, such as a sign-in that failed. Call it before the answer leaves.
+    pub async fn note(&self, event: Event) -> Result<(), StoreError> {
+        self.journal.append(event).await
     }
 
     /// The trail of a write; `receipt` is what the caller will be told of it.

@@ -1,1 +1,17 @@
-//! audit
+//! Who did what to whose record: the log that cannot be changed without telling.
+//!
+//! Invariants
+//! - Entries are numbered from 1 without gaps, and each holds the hash of the one before ([`chain`]).
+//! - An entry has exactly one form as bytes, in every store and every version ([`canonical`]).
+//! - No secret, token, byte of a file or free text is in an entry; a session is there as a hash.
+//! - Entries are added, never changed or removed: no port here has a way to.
+//! - Reading the log is itself in the log.
+
+pub mod canonical;
+pub mod chain;
+mod entry;
+mod hash;
+
+pub use chain::{Fault, Flaw, Head, Sealed, Verifier, seal};
+pub use entry::Entry;
+pub use hash::{EntryHash, SessionHash};

@@ -1,0 +1,35 @@
+use std::{borrow::Cow, net::IpAddr};
+
+use infirmary_kernel::{AccountId, Action, AuditEntryId, Cursor, Outcome, RequestId, Role, Subject, Timestamp};
+
+use crate::{EntryHash, SessionHash};
+
+/// What the log tells of one event: who did what to whose record, when and from where, and its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// 1 for the first, then without gaps.
+    pub sequence: u64,
+    /// The hash of the entry before, [`EntryHash::GENESIS`] for the first.
+    pub previous: EntryHash,
+    /// SHA-256 over the canonical form ([`crate::canonical`]), which holds `sequence` and `previous` too.
+    pub hash: EntryHash,
+    pub id: AuditEntryId,
+    pub at: Timestamp,
+    pub account: Option<AccountId>,
+    pub role: Option<Role>,
+    pub session: Option<SessionHash>,
+    pub address: Option<IpAddr>,
+    pub agent: Option<String>,
+    pub request: Option<RequestId>,
+    pub action: Action,
+    pub subject: Subject,
+    pub fields: Vec<Cow<'static, str>>,
+    pub outcome: Outcome,
+    pub rule: Option<Cow<'static, str>>,
+}
+
+impl Entry {
+    pub fn cursor(&self) -> Cursor {
+        Cursor::at(self.at, self.id.as_uuid())
+    }
+}

@@ -1,1 +1,5 @@
 //! financials
+
+mod sheet;
+
+pub use sheet::{ReceiptSheet, ReceiptTypesetter, SheetAllocation, SheetEntry, SheetTotals, StatementSheet};

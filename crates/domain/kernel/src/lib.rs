@@ -19,6 +19,7 @@ mod objects;
 mod page;
 pub mod policy;
 mod ports;
+mod sheet;
 mod text;
 mod time;
 mod trail;
@@ -43,6 +44,7 @@ pub use objects::{
 pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policy::{Permission, Reach};
 pub use ports::{Clock, Entropy, IdSource, Journal, Receipts, Signer};
+pub use sheet::{House, SheetPatient, TypesetError};
 pub use text::{LongText, PersonName, PostalAddress, ShortText, TaskCode, fold, search_words};
 pub use time::{BirthDate, Timestamp};
 pub use trail::{Action, Event, Outcome, Subject, Trail};

@@ -9,6 +9,7 @@
 
 mod access;
 mod contact;
+mod digest;
 mod error;
 mod gate;
 mod id;
@@ -29,6 +30,7 @@ pub mod testing;
 
 pub use access::{Caller, Origin, Role};
 pub use contact::{EmailAddress, PhoneNumber};
+pub use digest::Sha256Digest;
 pub use error::{AccessError, FieldError, Invalid, Refused, StoreError, WriteError};
 pub use gate::Gate;
 pub use id::{
@@ -38,9 +40,7 @@ pub use id::{
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
 pub use link::{Link, LinkTarget};
 pub use money::{Currency, Money, MoneyError};
-pub use objects::{
-    ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, Sha256Digest, Staged, Staging, StoredObject,
-};
+pub use objects::{ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, Staged, Staging, StoredObject};
 pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policy::{Permission, Reach};
 pub use ports::{Clock, Entropy, IdSource, Journal, Receipts, Signer};

@@ -3,9 +3,8 @@ use std::{fmt, ops::Range, path::Path, str::FromStr};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use sha2::{Digest, Sha256};
 
-use crate::{ImageId, Invalid, ReportId, StoreError, Timestamp, WriteError};
+use crate::{ImageId, Invalid, ReportId, Sha256Digest, StoreError, Timestamp, WriteError};
 
 /// The place of an object: ours, never a client's file name. Segments of `a-z 0-9 - . _` between slashes, none of them
 /// empty or with a dot in front, so that every store can hold it and none of it means anything to a file system.
@@ -64,53 +63,6 @@ impl fmt::Debug for ObjectKey {
     }
 }
 impl FromStr for ObjectKey {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text)
-    }
-}
-
-/// SHA-256 (FIPS 180-4) of an object's bytes, written as 64 hexadecimal digits in lower case.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sha256Digest([u8; 32]);
-
-impl Sha256Digest {
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let refusal = || Invalid::new("", "is not a SHA-256; give 64 hexadecimal digits in lower case");
-        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(refusal());
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&text[pair..pair + 2], 16).map_err(|_| refusal())?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-impl fmt::Display for Sha256Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-impl fmt::Debug for Sha256Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-impl FromStr for Sha256Digest {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
         Self::parse(text)
@@ -252,16 +204,6 @@ mod tests {
         assert!(key("previews/7/512").is_under(&key("previews/7")));
         for outside in ["images-old/7", "images", "imagess/7"] {
             assert!(!key(outside).is_under(&key("images")), "{outside}");
-        }
-    }
-
-    #[test]
-    fn a_digest_is_written_as_it_is_read() {
-        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(Sha256Digest::of(b"abc").to_string(), text);
-        assert_eq!(Sha256Digest::parse(text).unwrap(), Sha256Digest::of(b"abc"));
-        for refused in ["", "ba78", &text.to_uppercase(), &"g".repeat(64), &"é".repeat(32)] {
-            assert!(Sha256Digest::parse(refused).is_err(), "{refused}");
         }
     }
 }

@@ -10,11 +10,12 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use infirmary_kernel::{
-    AccountId, Action, AuditEntryId, Event, Outcome, PatientId, RequestId, Role, StoreError, Subject, Timestamp,
+    AccountId, Action, AuditEntryId, Event, Outcome, PatientId, RequestId, Role, Sha256Digest, StoreError, Subject,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, EntryHash, Head, SessionHash};
+use crate::{Entry, Head, SessionHash};
 
 /// Bytes of a typical form, so that its buffer is allocated once.
 const TYPICAL_BYTES: usize = 768;
@@ -35,7 +36,7 @@ struct Form<'a> {
     fields: Cow<'a, [Cow<'a, str>]>,
     id: AuditEntryId,
     outcome: OutcomeForm,
-    previous: EntryHash,
+    previous: Sha256Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request: Option<RequestId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +106,7 @@ pub fn parse(bytes: &[u8]) -> Result<Entry, NotCanonical> {
     Ok(Entry {
         sequence: form.sequence,
         previous: form.previous,
-        hash: EntryHash::of(bytes),
+        hash: Sha256Digest::of(bytes),
         id: form.id,
         at: form.at,
         account: form.account,

@@ -4,10 +4,10 @@
 
 use std::{fmt, str::FromStr};
 
-use infirmary_kernel::{AccountId, Action, AuditEntryId, Event, Invalid, PatientId, Timestamp};
+use infirmary_kernel::{AccountId, Action, AuditEntryId, Event, Invalid, PatientId, Sha256Digest, Timestamp};
 
 use crate::{
-    Entry, EntryHash,
+    Entry,
     canonical::{self, NotCanonical},
 };
 
@@ -15,12 +15,12 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     pub sequence: u64,
-    pub hash: EntryHash,
+    pub hash: Sha256Digest,
 }
 
 impl Head {
     /// Of a chain without entries.
-    pub const GENESIS: Self = Self { sequence: 0, hash: EntryHash::GENESIS };
+    pub const GENESIS: Self = Self { sequence: 0, hash: Sha256Digest::from_bytes([0; 32]) };
 }
 
 impl Default for Head {
@@ -42,7 +42,7 @@ impl FromStr for Head {
         let (sequence, hash) = text.trim().split_once(':').ok_or_else(refusal)?;
         Ok(Self {
             sequence: sequence.parse().map_err(|_| refusal())?,
-            hash: EntryHash::parse(hash).map_err(|_| refusal())?,
+            hash: Sha256Digest::parse(hash).map_err(|_| refusal())?,
         })
     }
 }
@@ -58,7 +58,7 @@ pub struct Sealed {
     pub action: Action,
     /// [`crate::canonical`]; text in UTF-8.
     pub canonical: Vec<u8>,
-    pub hash: EntryHash,
+    pub hash: Sha256Digest,
 }
 
 impl Sealed {
@@ -83,7 +83,7 @@ pub fn seal(previous: &Head, event: &Event) -> Sealed {
         account: event.account,
         patient: event.subject.patient,
         action: event.action.clone(),
-        hash: EntryHash::of(&canonical),
+        hash: Sha256Digest::of(&canonical),
         canonical,
     }
 }
@@ -143,7 +143,7 @@ impl Verifier {
         if sealed.sequence < expected {
             return fault(sealed.sequence, Flaw::Misplaced);
         }
-        if EntryHash::of(&sealed.canonical) != sealed.hash {
+        if Sha256Digest::of(&sealed.canonical) != sealed.hash {
             return fault(expected, Flaw::WrongHash);
         }
         let Ok(entry) = sealed.open() else { return fault(expected, Flaw::NotCanonical) };

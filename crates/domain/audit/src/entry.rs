@@ -1,18 +1,20 @@
 use std::{borrow::Cow, net::IpAddr};
 
-use infirmary_kernel::{AccountId, Action, AuditEntryId, Cursor, Outcome, RequestId, Role, Subject, Timestamp};
+use infirmary_kernel::{
+    AccountId, Action, AuditEntryId, Cursor, Outcome, RequestId, Role, Sha256Digest, Subject, Timestamp,
+};
 
-use crate::{EntryHash, SessionHash};
+use crate::SessionHash;
 
 /// What the log tells of one event: who did what to whose record, when and from where, and its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// 1 for the first, then without gaps.
     pub sequence: u64,
-    /// The hash of the entry before, [`EntryHash::GENESIS`] for the first.
-    pub previous: EntryHash,
+    /// The hash of the entry before, that of [`crate::Head::GENESIS`] for the first.
+    pub previous: Sha256Digest,
     /// SHA-256 over the canonical form ([`crate::canonical`]), which holds `sequence` and `previous` too.
-    pub hash: EntryHash,
+    pub hash: Sha256Digest,
     pub id: AuditEntryId,
     pub at: Timestamp,
     pub account: Option<AccountId>,

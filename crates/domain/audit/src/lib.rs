@@ -10,8 +10,8 @@
 pub mod canonical;
 pub mod chain;
 mod entry;
-mod hash;
+mod session_hash;
 
 pub use chain::{Fault, Flaw, Head, Sealed, Verifier, seal};
 pub use entry::Entry;
-pub use hash::{EntryHash, SessionHash};
+pub use session_hash::SessionHash;

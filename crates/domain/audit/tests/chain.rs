@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use infirmary_audit::{EntryHash, Fault, Flaw, Head, Sealed, SessionHash, Verifier, canonical, seal};
+use infirmary_audit::{Fault, Flaw, Head, Sealed, SessionHash, Verifier, canonical, seal};
 use infirmary_kernel::{
-    Action, Event, Id, Outcome, Role, Subject, Timestamp,
+    Action, Event, Id, Outcome, Role, Sha256Digest, Subject, Timestamp,
     testing::{caller, fresh_id},
 };
 use proptest::{collection, option, prelude::*, sample};
@@ -77,7 +77,7 @@ prop_compose! {
 
 prop_compose! {
     fn heads()(sequence in 0..(1_u64 << 53) - 1, hash in any::<[u8; 32]>()) -> Head {
-        Head { sequence, hash: EntryHash::from_bytes(hash) }
+        Head { sequence, hash: Sha256Digest::from_bytes(hash) }
     }
 }
 
@@ -321,7 +321,7 @@ proptest! {
             Edit::TurnBitOfHash(place, bit) => {
                 let mut hash = *bad[index].hash.as_bytes();
                 hash[place] ^= 1_u8 << bit;
-                bad[index].hash = EntryHash::from_bytes(hash);
+                bad[index].hash = Sha256Digest::from_bytes(hash);
             }
             Edit::ChangeColumn(column) => match column {
                 0 => bad[index].id = fresh_id(),
@@ -374,19 +374,19 @@ fn a_fault_tells_what_is_wrong() {
     assert_eq!(flaw(&|log| drop(log.remove(1)), None), (2, Flaw::Missing { found: 3 }));
     assert_eq!(flaw(&|log| log.swap(0, 1), None), (1, Flaw::Missing { found: 2 }));
     assert_eq!(flaw(&|log| log.push(good[1].clone()), None), (2, Flaw::Misplaced));
-    assert_eq!(flaw(&|log| log[1].hash = EntryHash::GENESIS, None), (2, Flaw::WrongHash));
+    assert_eq!(flaw(&|log| log[1].hash = Head::GENESIS.hash, None), (2, Flaw::WrongHash));
     assert_eq!(flaw(&|log| log[1].patient = None, None), (2, Flaw::WrongColumn { column: "patient" }));
     assert_eq!(flaw(&|log| log.truncate(2), Some(good[2].head())), (3, Flaw::CutOff));
     assert_eq!(flaw(&|log| reseal(log, 1), Some(good[1].head())), (2, Flaw::NotAsExported));
     let spaced = |log: &mut Vec<Sealed>| {
         log[1].canonical.push(b' ');
-        log[1].hash = EntryHash::of(&log[1].canonical);
+        log[1].hash = Sha256Digest::of(&log[1].canonical);
     };
     assert_eq!(flaw(&spaced, None), (2, Flaw::NotCanonical));
     let relinked = |log: &mut Vec<Sealed>| {
         let Sealed { id, at, ref action, .. } = log[1];
         log[1] = seal(
-            &Head { sequence: 1, hash: EntryHash::GENESIS },
+            &Head { sequence: 1, hash: Head::GENESIS.hash },
             &Event::anonymous(id, at, None, action.clone(), Subject::default()),
         );
     };

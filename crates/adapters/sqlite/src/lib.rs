@@ -1,1 +1,21 @@
-//! sqlite
+//! Every store of the hospital, embedded: SQLite, with nothing to install beside it.
+//!
+//! One thread writes. It drains a bounded queue into one transaction and answers when that is on the disk, so many
+//! writes share one fsync; each runs in a savepoint of its own and fails alone. Other threads read, each from its own
+//! connection. Files mirror the domain: `patients.rs` here implements the ports of the patients crate.
+//!
+//! Invariants
+//! - What was acknowledged is on the disk (`synchronous=FULL`); every other write is there whole or not at all.
+//! - An audit entry is sealed and written in the transaction of what it tells of.
+//! - Laws of uniqueness are unique indexes; every query has an index.
+//! - No SQL is made from what a client sent; values are bound.
+
+mod patients;
+mod readers;
+mod rows;
+mod schema;
+mod store;
+mod trail;
+mod writer;
+
+pub use store::{OpenError, SqliteStore};

@@ -26,7 +26,7 @@ pub use error::PatientError;
 pub use patient::{AdministrativeSex, Mrn, Patient};
 #[cfg(feature = "test-support")]
 pub use ports::MockPatientStore;
-pub use ports::{ChangedPatient, PatientStore, RegisteredPatient};
+pub use ports::{ChangedPatient, MAX_CANDIDATES, PatientStore, RegisteredPatient};
 pub use queries::Queries;
 pub use register_patient::{NewPatient, RegisterPatient};
 pub use search::{SearchTerms, index_words};

@@ -1,0 +1,24 @@
+use rusqlite::Connection;
+
+/// What `user_version` says of a file that this program has made or brought up to date.
+pub(crate) const VERSION: u32 = 1;
+
+/// The tables, a file for each domain, in the order of their references.
+const TABLES: &[&str] = &[include_str!("../schema/trail.sql"), include_str!("../schema/patients.sql")];
+
+/// Makes the tables, once. The inner `Err` is the version of a file that a newer program has written.
+pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), u32>> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > VERSION {
+        return Ok(Err(found));
+    }
+    if found == 0 {
+        for tables in TABLES {
+            transaction.execute_batch(tables)?;
+        }
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    transaction.commit()?;
+    Ok(Ok(()))
+}

@@ -1,0 +1,123 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use infirmary_kernel::{StoreError, WriteError};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{
+    readers::Readers,
+    schema,
+    writer::{Transaction, Writer},
+};
+
+/// The database file and the threads that work on it. Clones share both.
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    // Dropped in this order: the writer closes last, and so is the one that folds the log into the file.
+    readers: Readers,
+    writer: Writer,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the database {path} cannot be opened")]
+    Open { path: PathBuf, source: rusqlite::Error },
+    #[error("the database {path} was written by a newer version of Infirmary (schema {found}, this one knows {known})")]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("a thread for the database cannot be started")]
+    Thread { source: std::io::Error },
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it when it is absent, and brings its tables to this version. Blocks; call it at start.
+    pub fn open(path: &Path, reader_threads: usize) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Open { path: path.to_owned(), source };
+        let mut connection =
+            Connection::open_with_flags(path, flags() | OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
+        configure(&connection).map_err(failed)?;
+        schema::migrate(&mut connection).map_err(failed)?.map_err(|found| OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known: schema::VERSION,
+        })?;
+        let readers = (0..reader_threads.max(1))
+            .map(|_| {
+                let reader = Connection::open_with_flags(path, flags())?;
+                configure(&reader)?;
+                reader.pragma_update(None, "query_only", true)?;
+                Ok(reader)
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed)?;
+        let thread = |source| OpenError::Thread { source };
+        let inner = Inner {
+            path: path.to_owned(),
+            readers: Readers::start(readers).map_err(thread)?,
+            writer: Writer::start(connection).map_err(thread)?,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Runs `work` within a transaction of the writer thread; it is durable when this answers `Ok`. On an error of `work`
+    /// nothing of it is there.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, WriteError> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        self.inner.writer.run(work).await
+    }
+
+    /// Runs one query on a reader thread.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.inner.readers.run(query).await
+    }
+
+    /// Runs several queries that see the store at one moment, so that none shows half of a write.
+    pub(crate) async fn read_snapshot<T: Send + 'static>(
+        &self,
+        queries: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.read(|connection| {
+            let snapshot = connection.unchecked_transaction()?;
+            let result = queries(&snapshot)?;
+            snapshot.finish()?;
+            Ok(result)
+        })
+        .await
+    }
+}
+
+fn flags() -> OpenFlags {
+    // Each connection stays with its thread, so SQLite's own mutexes are not needed.
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// How long a connection waits for another process (a backup, the command line) that holds the file.
+const BUSY_TIMEOUT_MS: u64 = 5_000;
+const CACHED_STATEMENTS: usize = 256;
+const PAGE_CACHE_KIB: i64 = 4_096;
+
+pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
+    Ok(())
+}

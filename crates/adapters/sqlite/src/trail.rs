@@ -1,0 +1,107 @@
+//! What every write leaves in its own transaction: the audit entry and the idempotency record.
+
+use async_trait::async_trait;
+use infirmary_audit::{EntryHash, Head, chain};
+use infirmary_kernel::{
+    AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, StoreError, Trail, WriteError,
+    Written,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    SqliteStore,
+    rows::{OrWriteError, RowExt, blob, optional_blob},
+    writer::Transaction,
+};
+
+pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
+    connection
+        .prepare_cached("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1")?
+        .query_row((), |row| Ok(Head { sequence: row.get(0)?, hash: EntryHash::from_bytes(row.get(1)?) }))
+        .optional()
+        .map(|head| head.unwrap_or(Head::GENESIS))
+}
+
+impl Transaction<'_> {
+    /// What was answered when the trail's key was used before. Ask first, and change nothing when there is an answer.
+    pub(crate) fn repeated(&self, trail: &Trail) -> Result<Option<Written>, WriteError> {
+        let Some(claim) = &trail.claim else { return Ok(None) };
+        match find_claim(self, claim.account, &claim.key).or_write_error()? {
+            Some(known) if known.fingerprint == claim.fingerprint => Ok(Some(Written::Before(known.receipt))),
+            Some(_) => Err(WriteError::KeyReused),
+            None => Ok(None),
+        }
+    }
+
+    /// Seals the event into the chain and keeps the claim.
+    pub(crate) fn keep(&self, trail: &Trail) -> Result<Written, WriteError> {
+        self.seal(&trail.event).or_write_error()?;
+        if let Some(claim) = &trail.claim {
+            self.prepare_cached("INSERT INTO claims (account, key, fingerprint, receipt, at) VALUES (?, ?, ?, ?, ?)")
+                .and_then(|mut insert| {
+                    insert.execute(params![
+                        blob(claim.account),
+                        claim.key.as_str(),
+                        claim.fingerprint.as_bytes(),
+                        claim.receipt.as_bytes(),
+                        claim.at.unix_ms(),
+                    ])
+                })
+                .or_write_error()?;
+        }
+        Ok(Written::Now)
+    }
+
+    pub(crate) fn seal(&self, event: &Event) -> rusqlite::Result<()> {
+        let sealed = chain::seal(&self.chain.get(), event);
+        let head = sealed.head();
+        self.prepare_cached(
+            "INSERT INTO audit (sequence, at, account, patient, action, form, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            sealed.sequence,
+            event.at.unix_ms(),
+            optional_blob(event.account),
+            optional_blob(event.subject.patient),
+            event.action.as_str(),
+            sealed.canonical,
+            sealed.hash.as_bytes(),
+        ])?;
+        self.chain.set(head);
+        Ok(())
+    }
+}
+
+fn find_claim(connection: &Connection, account: AccountId, key: &IdempotencyKey) -> rusqlite::Result<Option<Claim>> {
+    connection
+        .prepare_cached("SELECT fingerprint, receipt, at FROM claims WHERE account = ? AND key = ?")?
+        .query_row(params![blob(account), key.as_str()], |row| {
+            Ok(Claim {
+                account,
+                key: key.clone(),
+                fingerprint: Fingerprint::from_bytes(row.get(0)?),
+                receipt: Receipt::from_bytes(row.get(1)?),
+                at: row.time("at")?,
+            })
+        })
+        .optional()
+}
+
+#[async_trait]
+impl Journal for SqliteStore {
+    async fn append(&self, event: Event) -> Result<(), StoreError> {
+        let appended = self.write(move |transaction| transaction.seal(&event).or_write_error()).await;
+        appended.map_err(|error| match error {
+            WriteError::Store(error) => error,
+            other => StoreError::Unavailable { reason: other.to_string() },
+        })
+    }
+}
+
+#[async_trait]
+impl Receipts for SqliteStore {
+    async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| find_claim(connection, account, &key)).await
+    }
+}

@@ -74,6 +74,25 @@ text_type! {
     PostalAddress, 1..=500 code points, lines: true, refusal: "must be 1 to 500 characters"
 }
 
+text_type! {
+    /// What the client calls a file. Shown to people, never a path of ours.
+    FileName, 1..=255 code points, lines: false, refusal: "must be 1 to 255 characters"
+}
+
+impl FileName {
+    /// The last part of whatever a browser sent, without what could make a name look like another one; `None` when
+    /// nothing is left of it. A strange name is no reason to refuse a file.
+    pub fn of_upload(text: &str) -> Option<Self> {
+        let last = text.rsplit(['/', '\\']).next()?;
+        let name: String = last
+            .nfc()
+            .filter(|c| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+            .take(Self::MAX_CODE_POINTS)
+            .collect();
+        Self::parse(&name).ok()
+    }
+}
+
 impl LongText {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -194,6 +213,19 @@ mod tests {
         assert!(PersonName::parse(&"\u{634}".repeat(200)).is_ok());
         assert!(PersonName::parse("a\u{0}b").is_err());
         assert!(PersonName::parse("a\nb").is_err());
+    }
+
+    #[test]
+    fn a_file_name_is_the_last_part_of_what_was_sent() {
+        let name = |sent| FileName::of_upload(sent).map(String::from);
+        assert_eq!(name("C:\\scans\\ sharp\u{0}.pdf ").as_deref(), Some("sharp.pdf"));
+        assert_eq!(name("../../etc/passwd").as_deref(), Some("passwd"));
+        assert_eq!(name("report\u{202e}fdp.exe").as_deref(), Some("reportfdp.exe"));
+        assert_eq!(name("ڕاپۆرت.pdf").as_deref(), Some("ڕاپۆرت.pdf"));
+        assert_eq!(name(&"x".repeat(300)).map(|name| name.len()), Some(255));
+        for nothing in ["", " ", "a/", "\u{1}"] {
+            assert_eq!(name(nothing), None, "{nothing:?}");
+        }
     }
 
     #[test]

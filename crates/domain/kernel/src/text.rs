@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_file_name_is_the_last_part_of_what_was_sent() {
-        let name = |sent| FileName::of_upload(sent).map(String::from);
+        let name = |sent: &str| FileName::of_upload(sent).map(String::from);
         assert_eq!(name("C:\\scans\\ sharp\u{0}.pdf ").as_deref(), Some("sharp.pdf"));
         assert_eq!(name("../../etc/passwd").as_deref(), Some("passwd"));
         assert_eq!(name("report\u{202e}fdp.exe").as_deref(), Some("reportfdp.exe"));

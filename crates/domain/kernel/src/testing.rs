@@ -1,7 +1,7 @@
 //! For the tests of every crate: a clock that stands until it is moved, ids in order, callers, a journal and objects in
 //! memory.
 
-mod objects;
+pub mod object_laws;
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use crate::{
     Receipts, Role, Signer, StoreError, Timestamp, Trail, WriteError, Written,
 };
 
-pub use objects::{MemoryObjects, keep_object, object_laws, read_object};
+pub use object_laws::{MemoryObjects, keep_object, read_object};
 
 /// Starts at 2026-03-01T09:00:00Z.
 pub struct ManualClock(AtomicI64);

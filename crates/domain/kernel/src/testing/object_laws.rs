@@ -161,20 +161,32 @@ async fn collect(read: ObjectRead) -> Vec<u8> {
     chunks.concat()
 }
 
-/// Every law of [`Objects`] that one process can tell, against a store that is empty.
-pub async fn object_laws(objects: &dyn Objects) {
-    bytes_come_back_as_they_were_written(objects).await;
-    chunks_of_any_size_make_one_object(objects).await;
-    what_is_staged_is_not_seen_until_it_is_kept(objects).await;
-    what_is_dropped_leaves_nothing(objects).await;
-    a_key_is_written_once(objects).await;
-    of_many_who_keep_one_key_one_wins(objects).await;
-    a_range_is_cut_at_the_end(objects).await;
-    an_object_is_a_file_on_this_machine(objects).await;
-    an_object_that_is_read_is_read_to_its_end(objects).await;
-    a_list_is_by_whole_segments(objects).await;
-    what_is_absent_is_none_and_deleting_it_is_fine(objects).await;
-    objects.check().await.expect("a store that works is ready");
+/// One test for each law of [`Objects`] that one process can tell: `infirmary_kernel::objects_laws!(make_store)`, where
+/// `make_store` is an async function that gives an empty store and whatever has to live as long as it does.
+#[macro_export]
+macro_rules! objects_laws {
+    ($make:path) => {
+        $crate::objects_laws!(@each $make:
+            bytes_come_back_as_they_were_written
+            chunks_of_any_size_make_one_object
+            what_is_staged_is_not_seen_until_it_is_kept
+            what_is_dropped_leaves_nothing
+            a_key_is_written_once
+            of_many_who_keep_one_key_one_wins
+            a_range_is_cut_at_the_end
+            an_object_is_a_file_on_this_machine
+            an_object_that_is_read_is_read_to_its_end
+            a_list_is_by_whole_segments
+            what_is_absent_is_none_and_deleting_it_is_fine
+            a_store_that_works_is_ready);
+    };
+    (@each $make:path: $($law:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $law() {
+            let (objects, _keep) = $make().await;
+            $crate::testing::object_laws::$law(&objects).await;
+        })*
+    };
 }
 
 fn key(text: &str) -> ObjectKey {
@@ -319,12 +331,17 @@ pub async fn what_is_absent_is_none_and_deleting_it_is_fine(objects: &dyn Object
     keep_object(objects, &absent, b"again").await.expect("a key that was deleted is free");
 }
 
+pub async fn a_store_that_works_is_ready(objects: &dyn Objects) {
+    objects.check().await.expect("ready");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn objects_in_memory_obey_the_laws() {
-        object_laws(&MemoryObjects::default()).await;
+    async fn in_memory() -> (MemoryObjects, ()) {
+        (MemoryObjects::default(), ())
     }
+
+    crate::objects_laws!(in_memory);
 }

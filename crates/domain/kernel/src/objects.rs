@@ -13,6 +13,8 @@ pub struct ObjectKey(String);
 
 impl ObjectKey {
     pub const MAX_CHARS: usize = 200;
+    /// Where the keys made here lie, for a store that has to make its folders.
+    pub const FOLDERS: [&str; 3] = ["images", "reports", "previews"];
 
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let plain = |segment: &str| {

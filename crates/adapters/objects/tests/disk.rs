@@ -1,5 +1,7 @@
 //! The laws of objects on the local disk, and what only a disk can show.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
 use std::{fs, path::Path};
 
 use bytes::Bytes;

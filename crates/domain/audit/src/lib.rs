@@ -4,14 +4,27 @@
 //! - Entries are numbered from 1 without gaps, and each holds the hash of the one before ([`chain`]).
 //! - An entry has exactly one form as bytes, in every store and every version ([`canonical`]).
 //! - No secret, token, byte of a file or free text is in an entry; a session is there as a hash.
-//! - Entries are added, never changed or removed: no port here has a way to.
+//! - Entries are added, never changed or removed: no port has a way to.
 //! - Reading the log is itself in the log.
 
 pub mod canonical;
 pub mod chain;
 mod entry;
+mod error;
+mod ports;
+mod queries;
 mod session_hash;
+mod verify_chain;
+
+#[cfg(feature = "test-support")]
+pub mod testing;
 
 pub use chain::{Fault, Flaw, Head, Sealed, Verifier, seal};
 pub use entry::Entry;
+pub use error::AuditError;
+#[cfg(feature = "test-support")]
+pub use ports::MockAuditLog;
+pub use ports::{AuditLog, EntryFilter};
+pub use queries::{Access, Queries};
 pub use session_hash::SessionHash;
+pub use verify_chain::{Verification, VerifyChain, verify_log};

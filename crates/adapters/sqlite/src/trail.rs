@@ -1,10 +1,10 @@
 //! What every write leaves in its own transaction: the audit entry and the idempotency record.
 
 use async_trait::async_trait;
-use infirmary_audit::{EntryHash, Head, chain};
+use infirmary_audit::{Head, chain};
 use infirmary_kernel::{
-    AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, StoreError, Trail, WriteError,
-    Written,
+    AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, Sha256Digest, StoreError, Trail,
+    WriteError, Written,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     connection
         .prepare_cached("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1")?
-        .query_row((), |row| Ok(Head { sequence: row.get(0)?, hash: EntryHash::from_bytes(row.get(1)?) }))
+        .query_row((), |row| Ok(Head { sequence: row.get(0)?, hash: Sha256Digest::from_bytes(row.get(1)?) }))
         .optional()
         .map(|head| head.unwrap_or(Head::GENESIS))
 }

@@ -10,9 +10,9 @@ CREATE TABLE audit (
     form BLOB NOT NULL,
     hash BLOB NOT NULL
 ) STRICT;
-CREATE INDEX audit_by_patient ON audit (patient, sequence) WHERE patient IS NOT NULL;
-CREATE INDEX audit_by_account ON audit (account, sequence) WHERE account IS NOT NULL;
-CREATE INDEX audit_by_action ON audit (action, sequence);
+CREATE INDEX audit_by_patient ON audit (patient, at) WHERE patient IS NOT NULL;
+CREATE INDEX audit_by_account ON audit (account, at) WHERE account IS NOT NULL;
+CREATE INDEX audit_by_action ON audit (action, at);
 CREATE INDEX audit_by_time ON audit (at);
 
 CREATE TABLE claims (

@@ -10,6 +10,7 @@
 //! - Laws of uniqueness are unique indexes; every query has an index.
 //! - No SQL is made from what a client sent; values are bound.
 
+mod audit;
 mod patients;
 mod readers;
 mod rows;

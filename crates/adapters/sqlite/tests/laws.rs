@@ -13,3 +13,8 @@ mod patients {
     use super::store;
     infirmary_patients::patient_store_laws!(store);
 }
+
+mod audit {
+    use super::store;
+    infirmary_audit::audit_log_laws!(store);
+}

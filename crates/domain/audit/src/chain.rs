@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
-use infirmary_kernel::{AccountId, Action, AuditEntryId, Event, Invalid, PatientId, Sha256Digest, Timestamp};
+use infirmary_kernel::{AccountId, Action, Event, Invalid, PatientId, Sha256Digest, Timestamp};
 
 use crate::{
     Entry,
@@ -51,7 +51,6 @@ impl FromStr for Head {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
     pub sequence: u64,
-    pub id: AuditEntryId,
     pub at: Timestamp,
     pub account: Option<AccountId>,
     pub patient: Option<PatientId>,
@@ -78,7 +77,6 @@ pub fn seal(previous: &Head, event: &Event) -> Sealed {
     let canonical = canonical::write(previous, event);
     Sealed {
         sequence: previous.sequence + 1,
-        id: event.id,
         at: event.at,
         account: event.account,
         patient: event.subject.patient,
@@ -152,7 +150,6 @@ impl Verifier {
         }
         let columns = [
             ("sequence", entry.sequence == sealed.sequence),
-            ("id", entry.id == sealed.id),
             ("at", entry.at == sealed.at),
             ("account", entry.account == sealed.account),
             ("patient", entry.subject.patient == sealed.patient),

@@ -4,6 +4,8 @@ use infirmary_kernel::{
     AccountId, Action, AuditEntryId, Cursor, Outcome, RequestId, Role, Sha256Digest, Subject, Timestamp,
 };
 
+use uuid::Uuid;
+
 use crate::SessionHash;
 
 /// What the log tells of one event: who did what to whose record, when and from where, and its place in the chain.
@@ -31,7 +33,8 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Its place in a list: the number in the chain stands where other lists have an id.
     pub fn cursor(&self) -> Cursor {
-        Cursor::at(self.at, self.id.as_uuid())
+        Cursor::at(self.at, Uuid::from_u128(self.sequence.into()))
     }
 }

@@ -33,7 +33,7 @@ impl EntryFilter {
 /// Laws
 /// - Every event that was acknowledged is one entry, found with all that it told, its session as a hash.
 /// - Entries are numbered from 1 without gaps and linked, whoever wrote them and at whatever pace.
-/// - `find` gives what the filter takes, newest first (time, then id, both falling); pages are stable under inserts
+/// - `find` gives what the filter takes, newest first (time, then place in the chain, both falling); pages are stable under inserts
 ///   and equal times.
 /// - `head` is that of the last entry, [`Head::GENESIS`] of an empty log.
 /// - `after` gives the entries that follow a place, in order, at most `limit`, as they are stored: it judges nothing.

@@ -150,9 +150,9 @@ pub async fn a_filter_takes_what_it_says(log: &(impl AuditLog + Journal)) {
 
 pub async fn found_entries_are_newest_first_and_stable_under_equal_times(log: &(impl AuditLog + Journal)) {
     let mut expected = Vec::new();
-    for offset_ms in [0, 5, 5, 5, 5, 2, 5] {
+    for (place, offset_ms) in [0, 5, 5, 5, 5, 2, 5].into_iter().enumerate() {
         let event = event(Action::PATIENT_READ, offset_ms);
-        expected.push((event.at, event.id));
+        expected.push((event.at, place as u64 + 1));
         log.append(event).await.unwrap();
     }
     expected.sort();
@@ -161,7 +161,7 @@ pub async fn found_entries_are_newest_first_and_stable_under_equal_times(log: &(
     let mut found = Vec::new();
     loop {
         let entries = log.find(&EntryFilter::default(), &page).await.unwrap();
-        found.extend(entries.items.iter().map(|entry| (entry.at, entry.id)));
+        found.extend(entries.items.iter().map(|entry| (entry.at, entry.sequence)));
         log.append(event(Action::PATIENT_READ, 100)).await.unwrap();
         match entries.next {
             Some(next) => page.after = Some(next),

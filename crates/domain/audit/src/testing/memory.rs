@@ -30,9 +30,9 @@ impl AuditLog for MemoryAuditLog {
     async fn find(&self, filter: &EntryFilter, page: &PageRequest) -> Result<Page<Entry>, StoreError> {
         let mut found: Vec<Sealed> =
             locked(&self.entries).iter().filter(|sealed| filter.takes(sealed)).cloned().collect();
-        found.sort_by_key(|sealed| std::cmp::Reverse((sealed.at, sealed.id)));
-        if let Ok(Some((time, id))) = page.after_time() {
-            found.retain(|sealed| (sealed.at, sealed.id.as_uuid()) < (time, id));
+        found.sort_by_key(|sealed| std::cmp::Reverse((sealed.at, sealed.sequence)));
+        if let Ok(Some((time, place))) = page.after_time() {
+            found.retain(|sealed| (sealed.at, u128::from(sealed.sequence)) < (time, place.as_u128()));
         }
         let entries = found.iter().map(Sealed::open).collect::<Result<_, _>>()?;
         Ok(Page::of_rows(entries, page.limit, Entry::cursor))

@@ -1,0 +1,101 @@
+use std::{ops::Range, sync::Arc};
+
+use infirmary_kernel::{
+    AccessError, Action, Caller, Gate, House, ObjectRead, Objects, Page, PageRequest, Permission, Reach, Refused,
+    ReportId, Subject,
+};
+
+use crate::{ReportError, ReportFilter, ReportStore, ReportView, Verdict, VerificationCode};
+
+/// Reads that only fetch.
+pub struct Queries {
+    pub gate: Gate,
+    pub reports: Arc<dyn ReportStore>,
+    pub objects: Arc<dyn Objects>,
+    pub house: House,
+}
+
+/// A report with its PDF on its way out.
+#[derive(Debug)]
+pub struct ReportPdf {
+    pub view: ReportView,
+    pub content: ObjectRead,
+}
+
+impl Queries {
+    pub async fn report(&self, caller: &Caller, id: ReportId) -> Result<ReportView, ReportError> {
+        let view = self.admitted(caller, id).await?;
+        self.gate.witness(caller, Action::REPORT_READ, subject(&view)).await?;
+        Ok(view)
+    }
+
+    /// Patients find their own reports only, whatever the filter says.
+    pub async fn reports(
+        &self,
+        caller: &Caller,
+        filter: &ReportFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ReportView>, ReportError> {
+        let mut filter = *filter;
+        let mut subject = Subject::all("report");
+        subject.patient = filter.patient;
+        match filter.patient {
+            Some(patient) => {
+                self.gate.admit_to(caller, Permission::ReadReports, patient, subject.clone()).await?;
+            }
+            None => {
+                if self.gate.admit(caller, Permission::ReadReports, subject.clone()).await? == Reach::Own {
+                    let own = match caller.patient {
+                        Some(own) => own,
+                        None => return Err(self.gate.refuse(caller, subject, Refused::Hidden).await.into()),
+                    };
+                    filter.patient = Some(own);
+                    subject.patient = Some(own);
+                }
+            }
+        }
+        page.after_time()?;
+        let found = self.reports.list(&filter, page).await?;
+        self.gate.witness(caller, Action::REPORT_READ, subject).await?;
+        Ok(found)
+    }
+
+    /// The PDF, or a range of its bytes.
+    pub async fn pdf(
+        &self,
+        caller: &Caller,
+        id: ReportId,
+        range: Option<Range<u64>>,
+    ) -> Result<ReportPdf, ReportError> {
+        let view = self.admitted(caller, id).await?;
+        let content = self.objects.read(&view.report.object.key, range).await?.ok_or(ReportError::ObjectMissing)?;
+        self.gate.witness(caller, Action::REPORT_READ, subject(&view)).await?;
+        Ok(ReportPdf { view, content })
+    }
+
+    /// Whether a report with this code was issued here, and is still current. For anyone: it tells nothing of whose it is.
+    pub async fn verify(&self, code: &VerificationCode) -> Result<Verdict, ReportError> {
+        Ok(match self.reports.by_code(code).await? {
+            Some(ReportView { report, status }) => {
+                Verdict::Authentic { house: self.house.name.clone(), issued_at: report.issued_at, status }
+            }
+            None => Verdict::Unknown,
+        })
+    }
+
+    /// What is absent and what is hidden look the same to who may not know.
+    async fn admitted(&self, caller: &Caller, id: ReportId) -> Result<ReportView, ReportError> {
+        let unknown = Subject::new("report", id);
+        self.gate.admit(caller, Permission::ReadReports, unknown).await?;
+        let view = self.reports.find(id).await?.ok_or(ReportError::NotFound)?;
+        match self.gate.admit_to(caller, Permission::ReadReports, view.report.patient, subject(&view)).await {
+            Ok(_) => Ok(view),
+            Err(AccessError::Refused(Refused::Hidden)) => Err(ReportError::NotFound),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn subject(view: &ReportView) -> Subject {
+    Subject::new("report", view.report.id).of_patient(view.report.patient).at_version(view.report.diagnosis_version)
+}

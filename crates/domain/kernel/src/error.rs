@@ -49,6 +49,10 @@ pub enum Refused {
     /// The role may not do this at all: 403.
     #[error("the role {} may not {}", .role.as_str(), .permission.as_str())]
     Role { role: Role, permission: Permission },
+    /// The role may in general and the caller may know of the record, but this is for somebody else to do: 403. `rule`
+    /// says who may, such as "only its author may change a draft".
+    #[error("{rule}")]
+    NotTheirs { rule: &'static str },
     /// The record is not the caller's, and the caller may not know that it exists: 404, as for an absent one.
     #[error("the record is not the caller's to know")]
     Hidden,

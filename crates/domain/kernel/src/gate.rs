@@ -71,6 +71,7 @@ impl Gate {
     pub async fn refuse(&self, caller: &Caller, subject: Subject, refused: Refused) -> AccessError {
         let rule = match refused {
             Refused::Role { permission, .. } => permission.as_str(),
+            Refused::NotTheirs { rule } => rule,
             Refused::Hidden => "not the caller's record",
             Refused::StepUp { .. } => "needs a recent authentication",
         };

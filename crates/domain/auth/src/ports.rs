@@ -1,0 +1,209 @@
+use async_trait::async_trait;
+use infirmary_kernel::{
+    AccountId, EmailAddress, Page, PageRequest, Role, SessionId, Sha256Digest, StoreError, Trail, WriteError,
+};
+use secrecy::SecretString;
+
+use crate::{
+    AccessClaims, Account, Admission, Attempt, CounterKey, Invitation, LiveSession, Password, PasswordHash, Rotation,
+    Session,
+};
+
+/// The names of the laws of uniqueness, as `Conflict` has them.
+pub mod law {
+    pub const EMAIL: &str = "email";
+    pub const LAST_ADMIN: &str = "last active admin";
+}
+
+/// An account to be added, with its password and, for who registers themselves, the first session.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    pub account: Account,
+    pub password: PasswordHash,
+    pub session: Option<Session>,
+}
+
+/// An account as it is to be from now on. `account.version` is one more than the version that was read.
+#[derive(Debug, Clone)]
+pub struct ChangedAccount {
+    pub account: Account,
+    /// Ends all its sessions, and its invitation.
+    pub cut_off: bool,
+    pub trail: Trail,
+}
+
+#[derive(Debug, Clone)]
+pub struct ChangedPassword {
+    pub account: AccountId,
+    /// The one that the caller proved to know.
+    pub from: PasswordHash,
+    pub to: PasswordHash,
+    /// The session that goes on; all others end.
+    pub keep: SessionId,
+    pub trail: Trail,
+}
+
+/// An account and what its password is compared with; `None` while no password was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    pub account: Account,
+    pub password: Option<PasswordHash>,
+}
+
+/// The accounts of the house.
+///
+/// Laws
+/// - A write is there whole, with its audit event, or not at all.
+/// - No two accounts have one e-mail: `Conflict` with [`law::EMAIL`].
+/// - `change` of a version that is not the stored one, or of no account: `Stale`, and nothing changes.
+/// - `change` that would leave the house, which has an active admin, without one: `Conflict` with [`law::LAST_ADMIN`],
+///   also when the last two go at the same moment.
+/// - `change` with `cut_off` ends every session and the invitation of the account in the same transaction.
+/// - `change_password` when the stored password is not `from`: `Stale`. Else every session of the account but `keep` ends
+///   in the same transaction.
+/// - `find` and `credential` give what was written, to the last code point.
+/// - `list` gives each account once, newest first; pages are stable under inserts and equal times.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    async fn create(&self, new: NewAccount, trail: Trail) -> Result<(), WriteError>;
+    async fn change(&self, changed: ChangedAccount) -> Result<(), WriteError>;
+    async fn change_password(&self, changed: ChangedPassword) -> Result<(), WriteError>;
+    async fn find(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+    async fn credential(&self, email: &EmailAddress) -> Result<Option<Credential>, StoreError>;
+    /// All, or those of one role.
+    async fn list(&self, role: Option<Role>, page: &PageRequest) -> Result<Page<Account>, StoreError>;
+}
+
+/// An account that waits for its holder: a new one (version 1), or one that waits already, as it is to be from now on.
+#[derive(Debug, Clone)]
+pub struct Invited {
+    pub account: Account,
+    pub invitation: Invitation,
+    pub trail: Trail,
+}
+
+#[derive(Debug, Clone)]
+pub struct AcceptedInvitation {
+    /// Active, and one version further than it was read.
+    pub account: Account,
+    /// Of the code that was shown.
+    pub code: Sha256Digest,
+    pub password: PasswordHash,
+    pub session: Session,
+    pub trail: Trail,
+}
+
+/// The invitations of staff: at most one for an account.
+///
+/// Laws
+/// - A write is there whole, with its audit event, or not at all.
+/// - `invite` of version 1 adds the account: `Conflict` with [`law::EMAIL`] when the e-mail is taken. Of a later version it
+///   changes the account: `Stale` unless the stored one is the version before, and waits for its holder.
+/// - A new invitation takes the place of the one before, whose code opens nothing any more.
+/// - `accept` when there is no invitation of that code and account, or the account is not the version before: `Stale`, and
+///   nothing changes. Of many at once one wins. It removes the invitation, stores the password, and starts the session.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait InvitationStore: Send + Sync {
+    async fn invite(&self, invited: Invited) -> Result<(), WriteError>;
+    async fn accept(&self, accepted: AcceptedInvitation) -> Result<(), WriteError>;
+    /// By the SHA-256 of its code.
+    async fn find_by_code(&self, code: Sha256Digest) -> Result<Option<(Invitation, Account)>, StoreError>;
+}
+
+#[derive(Debug, Clone)]
+pub struct StartedSession {
+    pub session: Session,
+    /// The password that was proved.
+    pub proved: PasswordHash,
+    /// The same password, hashed as it is hashed today.
+    pub replacement: Option<PasswordHash>,
+    pub trail: Trail,
+}
+
+/// The sessions that live.
+///
+/// Laws
+/// - A write is there whole, with its audit event, or not at all.
+/// - `start` unless the account is active and its stored password is `proved`: `Stale`, and nothing changes. So no session
+///   starts with a password that was changed while it was compared.
+/// - An account has at most [`Session::MAX_PER_ACCOUNT`] sessions: starting one more ends the oldest, by start, then id.
+/// - `rotate` when the token due is not `from`: `Stale`, and nothing changes. Of many at once one wins. Else the token due
+///   is `to`, the one before is `from`, and the times are those of the rotation.
+/// - `end` removes the session of that account; `Stale` when it has no such session.
+/// - `live` gives a session with what its account is at this moment, and nothing when the session has ended or the account
+///   is not active. Every write that ends a session holds for every `live` that begins after its acknowledgement.
+/// - `of_account` gives the sessions of an account, newest first.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    async fn start(&self, started: StartedSession) -> Result<(), WriteError>;
+    async fn rotate(&self, rotation: Rotation, trail: Trail) -> Result<(), WriteError>;
+    async fn end(&self, session: SessionId, account: AccountId, trail: Trail) -> Result<(), WriteError>;
+    /// One read: this is asked at every request.
+    async fn live(&self, session: SessionId) -> Result<Option<LiveSession>, StoreError>;
+    async fn find(&self, session: SessionId) -> Result<Option<(Session, Account)>, StoreError>;
+    async fn of_account(&self, account: AccountId) -> Result<Vec<Session>, StoreError>;
+}
+
+/// The counters of wrong passwords. What is counted how is [`crate::attempts`]; a store reads the counters concerned (or
+/// takes the default one), applies the function, and writes what changed, in one transaction.
+///
+/// Laws
+/// - `begin` applies [`crate::attempts::begin`], `fail` applies [`crate::attempts::fail`], to the counters of the attempt;
+///   of many at once each sees what the ones before it did.
+/// - What was counted is durable before `begin` answers.
+/// - `clear` forgets the counter of that key.
+/// - A counter without a failure since [`crate::Counter::FORGET_AFTER_DAYS`] may be forgotten, unless it has turned a
+///   password off.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait AttemptStore: Send + Sync {
+    async fn begin(&self, attempt: &Attempt) -> Result<Admission, StoreError>;
+    async fn fail(&self, attempt: &Attempt) -> Result<(), StoreError>;
+    async fn clear(&self, key: &CounterKey) -> Result<(), StoreError>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Right,
+    /// Right, but hashed in a way that is to be replaced.
+    RightButOutdated,
+    Wrong,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HasherError {
+    /// Too many are waiting: the caller may try again in a moment.
+    #[error("too many passwords are waiting to be hashed")]
+    Busy,
+    #[error("the stored password cannot be read: {reason}")]
+    Unreadable { reason: String },
+}
+
+/// Makes of a password what is safe to keep.
+///
+/// Laws
+/// - `verify` of a hash says `Right` for the password that it was made of, whatever its length and script, and `Wrong` for
+///   every other.
+/// - `verify` of no hash says `Wrong`, and takes as long as of one: nobody can tell an unknown e-mail by the time.
+/// - Two hashes of one password are different.
+/// - However many ask, other requests are not slowed; who waits too long hears `Busy`.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait PasswordHasher: Send + Sync {
+    async fn hash(&self, password: &Password) -> Result<PasswordHash, HasherError>;
+    async fn verify(&self, password: &Password, hash: Option<PasswordHash>) -> Result<Verdict, HasherError>;
+}
+
+/// Access tokens: short-lived, checked without the store, and worth nothing without a session in it.
+///
+/// Laws
+/// - `verify` gives the claims of a token that `issue` made under a key of the ring, to the second, and `None` for every
+///   other text.
+/// - It does not look at the clock: whether the times are good is [`crate::Authenticate`]'s to say.
+pub trait AccessTokens: Send + Sync {
+    fn issue(&self, claims: &AccessClaims) -> SecretString;
+    fn verify(&self, token: &str) -> Option<AccessClaims>;
+}

@@ -1,0 +1,520 @@
+//! One test for each law of the crate's stores. Every adapter runs them all on empty stores:
+//! `infirmary_auth::auth_store_laws!(make_stores)`, where `make_stores` is an async function that gives [`Stores`] and
+//! whatever has to live as long as they do.
+
+#![allow(clippy::unwrap_used, reason = "a law that does not hold is a panic")]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::future::join_all;
+use infirmary_kernel::{
+    AccountId, Action, Clock, Limit, PageRequest, PersonName, Role, SessionId, Sha256Digest, Timestamp, WriteError,
+    testing::{CountingEntropy, ManualClock, TestSigner, fresh_id, origin, trail},
+};
+
+use super::{Stores, account};
+use crate::{
+    AcceptedInvitation, Account, AccountState, Admission, Attempt, ChangedAccount, ChangedPassword, CounterKey,
+    Credential, Invitation, Invited, LiveSession, NewAccount, PasswordHash, Refresh, RefreshToken, Rotation, Session,
+    StartedSession, law,
+};
+
+#[macro_export]
+macro_rules! auth_store_laws {
+    ($make:path) => {
+        $crate::auth_store_laws!(@each $make:
+            an_account_is_found_to_the_last_code_point
+            one_email_is_one_account
+            a_stale_change_changes_nothing
+            the_last_active_admin_cannot_go
+            of_the_last_two_admins_who_go_at_once_one_stays
+            a_change_that_cuts_off_ends_sessions_and_the_invitation
+            another_password_ends_the_other_sessions
+            a_stale_password_change_changes_nothing
+            lists_are_newest_first_and_stable_under_equal_times
+            an_invitation_is_found_by_its_code_and_the_newest_one_counts
+            only_who_waits_is_invited_again
+            an_invitation_is_accepted_once
+            a_session_comes_back_as_it_was
+            a_session_starts_only_for_an_active_account_with_the_proved_password
+            starting_a_session_replaces_an_outdated_password
+            an_account_has_at_most_ten_sessions
+            a_session_of_another_account_cannot_be_ended
+            of_sixteen_rotations_at_once_one_wins
+            a_live_session_says_what_its_account_is_now
+            of_a_hundred_attempts_at_once_five_are_admitted
+            an_address_is_shut_whatever_the_email
+            counters_are_of_their_own_key_and_can_be_cleared);
+    };
+    (@each $make:path: $($law:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $law() {
+            let (stores, _keep) = $make().await;
+            $crate::testing::laws::$law(&stores).await;
+        })*
+    };
+}
+
+fn now() -> Timestamp {
+    ManualClock::default().now()
+}
+
+fn hash(text: &str) -> PasswordHash {
+    PasswordHash::from_stored(text.to_owned())
+}
+
+async fn create(stores: &Stores, account: Account) -> Account {
+    let new = NewAccount { account: account.clone(), password: hash("password"), session: None };
+    stores.accounts.create(new, trail(Action::ACCOUNT_REGISTER)).await.unwrap();
+    account
+}
+
+fn token(session: SessionId) -> RefreshToken {
+    RefreshToken::draw(session, &CountingEntropy::default())
+}
+
+fn session_at(account: AccountId, at: Timestamp) -> Session {
+    let id = fresh_id();
+    Session::start(id, account, &origin(), &token(id), at)
+}
+
+fn started(session: &Session, proved: &str) -> StartedSession {
+    StartedSession {
+        session: session.clone(),
+        proved: hash(proved),
+        replacement: None,
+        trail: trail(Action::SESSION_START),
+    }
+}
+
+async fn start(stores: &Stores, account: AccountId, at: Timestamp) -> Session {
+    let session = session_at(account, at);
+    stores.sessions.start(started(&session, "password")).await.unwrap();
+    session
+}
+
+fn changed(account: &Account, change: impl FnOnce(&mut Account)) -> ChangedAccount {
+    let mut account = account.clone();
+    account.version += 1;
+    change(&mut account);
+    ChangedAccount { account, cut_off: false, trail: trail(Action::ACCOUNT_CHANGE) }
+}
+
+async fn invite(stores: &Stores, account: &Account, code: &str) -> Invitation {
+    let invitation =
+        Invitation { account: account.id, code: Sha256Digest::of(code.as_bytes()), expires_at: now().plus(HOUR * 24) };
+    let invited =
+        Invited { account: account.clone(), invitation: invitation.clone(), trail: trail(Action::ACCOUNT_INVITE) };
+    stores.invitations.invite(invited).await.unwrap();
+    invitation
+}
+
+fn waiting(email: &str) -> Account {
+    Account { state: AccountState::Invited, joined_at: None, ..account(email, Role::Doctor) }
+}
+
+fn accepted(account: &Account, code: Sha256Digest, password: &str) -> AcceptedInvitation {
+    let account = Account {
+        state: AccountState::Active,
+        joined_at: Some(now()),
+        version: account.version + 1,
+        ..account.clone()
+    };
+    AcceptedInvitation {
+        session: session_at(account.id, now()),
+        account,
+        code,
+        password: hash(password),
+        trail: trail(Action::INVITATION_ACCEPT),
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+pub async fn an_account_is_found_to_the_last_code_point(stores: &Stores) {
+    let longest = format!("{}@{}.example.org", "a".repeat(64), "b".repeat(60));
+    let name = |text: &str| PersonName::parse(text).unwrap();
+    let accounts = [
+        Account { name: name("ڕێبین ئازاد"), ..account("ada@example.org", Role::Admin) },
+        Account { name: name("$where.{} \"x\" \\ %_"), phone: None, ..account("x.$y@example.org", Role::Doctor) },
+        Account { name: name(&"\u{6d5}".repeat(200)), ..account(&longest, Role::Accountant) },
+        Account { state: AccountState::Disabled, joined_at: None, ..account("p@example.org", Role::Patient) },
+    ];
+    for new in accounts {
+        let new = create(stores, new).await;
+        assert_eq!(stores.accounts.find(new.id).await.unwrap().as_ref(), Some(&new));
+        let credential = Credential { account: new.clone(), password: Some(hash("password")) };
+        assert_eq!(stores.accounts.credential(&new.email).await.unwrap(), Some(credential));
+    }
+    let invited = waiting("waits@example.org");
+    invite(stores, &invited, "code").await;
+    let credential = Credential { account: invited.clone(), password: None };
+    assert_eq!(stores.accounts.credential(&invited.email).await.unwrap(), Some(credential));
+    assert_eq!(stores.accounts.find(fresh_id()).await.unwrap(), None);
+    assert_eq!(stores.accounts.credential(&"nobody@example.org".parse().unwrap()).await.unwrap(), None);
+}
+
+pub async fn one_email_is_one_account(stores: &Stores) {
+    let outcomes = join_all((0..16).map(async |_| {
+        let account = account("Ada@Example.org", Role::Patient);
+        let session = Some(session_at(account.id, now()));
+        let new = NewAccount { account, password: hash("password"), session };
+        stores.accounts.create(new.clone(), trail(Action::ACCOUNT_REGISTER)).await.map(|()| new)
+    }))
+    .await;
+    let mut winners = 0;
+    for outcome in outcomes {
+        match outcome {
+            Ok(new) => {
+                winners += 1;
+                let session = new.session.unwrap();
+                assert_eq!(stores.sessions.find(session.id).await.unwrap(), Some((session, new.account)));
+            }
+            Err(error) => assert!(matches!(error, WriteError::Conflict { law: law::EMAIL }), "{error:?}"),
+        }
+    }
+    assert_eq!(winners, 1);
+    assert_eq!(stores.accounts.list(None, &PageRequest::default()).await.unwrap().items.len(), 1);
+}
+
+pub async fn a_stale_change_changes_nothing(stores: &Stores) {
+    let first = create(stores, account("ada@example.org", Role::Doctor)).await;
+    stores.accounts.change(changed(&first, |account| account.role = Role::Accountant)).await.unwrap();
+    for version in [1, 2, 4] {
+        let stale = changed(&first, |account| {
+            account.version = version;
+            account.role = Role::Admin;
+        });
+        assert!(matches!(stores.accounts.change(stale).await, Err(WriteError::Stale)), "{version}");
+    }
+    let found = stores.accounts.find(first.id).await.unwrap().unwrap();
+    assert_eq!((found.role, found.version), (Role::Accountant, 2));
+    let absent = changed(&account("nobody@example.org", Role::Doctor), |_| {});
+    assert!(matches!(stores.accounts.change(absent).await, Err(WriteError::Stale)));
+}
+
+pub async fn the_last_active_admin_cannot_go(stores: &Stores) {
+    let last = create(stores, account("ada@example.org", Role::Admin)).await;
+    create(stores, Account { state: AccountState::Disabled, ..account("gone@example.org", Role::Admin) }).await;
+    invite(stores, &Account { role: Role::Admin, ..waiting("waits@example.org") }, "code").await;
+    let demoted = changed(&last, |account| account.role = Role::Doctor);
+    let disabled = changed(&last, |account| account.state = AccountState::Disabled);
+    for change in [demoted, disabled] {
+        let refused = stores.accounts.change(change).await;
+        assert!(matches!(refused, Err(WriteError::Conflict { law: law::LAST_ADMIN })), "{refused:?}");
+    }
+    let renamed = changed(&last, |account| account.phone = None);
+    stores.accounts.change(renamed.clone()).await.unwrap();
+    create(stores, account("bob@example.org", Role::Admin)).await;
+    stores.accounts.change(changed(&renamed.account, |account| account.role = Role::Doctor)).await.unwrap();
+}
+
+pub async fn of_the_last_two_admins_who_go_at_once_one_stays(stores: &Stores) {
+    for round in 0..8 {
+        let one = create(stores, account(&format!("one{round}@example.org"), Role::Admin)).await;
+        let two = create(stores, account(&format!("two{round}@example.org"), Role::Admin)).await;
+        // Whoever stayed of the round before goes first.
+        for account in stores.accounts.list(Some(Role::Admin), &PageRequest::default()).await.unwrap().items {
+            if account.id != one.id && account.id != two.id {
+                stores.accounts.change(changed(&account, |account| account.role = Role::Doctor)).await.unwrap();
+            }
+        }
+        let outcomes =
+            join_all([&one, &two].map(async |admin| {
+                stores.accounts.change(changed(admin, |account| account.role = Role::Doctor)).await
+            }))
+            .await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+        let left = stores.accounts.list(Some(Role::Admin), &PageRequest::default()).await.unwrap().items;
+        assert_eq!(left.len(), 1);
+    }
+}
+
+pub async fn a_change_that_cuts_off_ends_sessions_and_the_invitation(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let bob = create(stores, account("bob@example.org", Role::Doctor)).await;
+    let (of_ada, of_bob) = (start(stores, ada.id, now()).await, start(stores, bob.id, now()).await);
+    let kept = changed(&ada, |account| account.phone = None);
+    stores.accounts.change(kept.clone()).await.unwrap();
+    assert!(stores.sessions.live(of_ada.id).await.unwrap().is_some());
+    let cut = changed(&kept.account, |account| account.role = Role::Accountant);
+    stores.accounts.change(ChangedAccount { cut_off: true, ..cut }).await.unwrap();
+    assert_eq!(stores.sessions.live(of_ada.id).await.unwrap(), None);
+    assert_eq!(stores.sessions.find(of_ada.id).await.unwrap(), None);
+    assert!(stores.sessions.live(of_bob.id).await.unwrap().is_some());
+
+    let invited = waiting("waits@example.org");
+    let invitation = invite(stores, &invited, "code").await;
+    let disabled = changed(&invited, |account| account.state = AccountState::Disabled);
+    stores.accounts.change(ChangedAccount { cut_off: true, ..disabled }).await.unwrap();
+    assert_eq!(stores.invitations.find_by_code(invitation.code).await.unwrap(), None);
+}
+
+fn password_change(account: AccountId, from: &str, to: &str, keep: SessionId) -> ChangedPassword {
+    ChangedPassword { account, from: hash(from), to: hash(to), keep, trail: trail(Action::PASSWORD_CHANGE) }
+}
+
+pub async fn another_password_ends_the_other_sessions(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let bob = create(stores, account("bob@example.org", Role::Doctor)).await;
+    let (keep, other) = (start(stores, ada.id, now()).await, start(stores, ada.id, now()).await);
+    let of_bob = start(stores, bob.id, now()).await;
+    stores.accounts.change_password(password_change(ada.id, "password", "another", keep.id)).await.unwrap();
+    let credential = stores.accounts.credential(&ada.email).await.unwrap().unwrap();
+    assert_eq!((credential.password, credential.account.version), (Some(hash("another")), 1));
+    assert_eq!(stores.sessions.live(other.id).await.unwrap(), None);
+    for session in [keep.id, of_bob.id] {
+        assert!(stores.sessions.live(session).await.unwrap().is_some());
+    }
+}
+
+pub async fn a_stale_password_change_changes_nothing(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let other = start(stores, ada.id, now()).await;
+    let stale = stores.accounts.change_password(password_change(ada.id, "old", "another", fresh_id())).await;
+    assert!(matches!(stale, Err(WriteError::Stale)));
+    let absent = stores.accounts.change_password(password_change(fresh_id(), "password", "another", fresh_id())).await;
+    assert!(matches!(absent, Err(WriteError::Stale)));
+    let credential = stores.accounts.credential(&ada.email).await.unwrap().unwrap();
+    assert_eq!(credential.password, Some(hash("password")));
+    assert!(stores.sessions.live(other.id).await.unwrap().is_some());
+}
+
+pub async fn lists_are_newest_first_and_stable_under_equal_times(stores: &Stores) {
+    let mut expected = Vec::new();
+    for n in 0..5 {
+        expected.insert(0, create(stores, account(&format!("a{n}@example.org"), Role::Doctor)).await.id);
+    }
+    create(stores, account("patient@example.org", Role::Patient)).await;
+    let mut request = PageRequest { limit: Limit::new(2).unwrap(), after: None };
+    let mut listed = Vec::new();
+    loop {
+        let page = stores.accounts.list(Some(Role::Doctor), &request).await.unwrap();
+        listed.extend(page.items.into_iter().map(|account| account.id));
+        create(stores, account(&format!("later{}@example.org", listed.len()), Role::Doctor)).await;
+        match page.next {
+            Some(next) => request.after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(listed, expected, "what came after the first page does not disturb the others");
+    assert_eq!(stores.accounts.list(None, &PageRequest::default()).await.unwrap().items.len(), 9);
+}
+
+pub async fn an_invitation_is_found_by_its_code_and_the_newest_one_counts(stores: &Stores) {
+    let ada = waiting("ada@example.org");
+    let first = invite(stores, &ada, "first").await;
+    assert_eq!(stores.invitations.find_by_code(first.code).await.unwrap(), Some((first.clone(), ada.clone())));
+    let again = Account { version: 2, role: Role::Admin, ..ada };
+    let second = invite(stores, &again, "second").await;
+    assert_eq!(stores.invitations.find_by_code(first.code).await.unwrap(), None);
+    assert_eq!(stores.invitations.find_by_code(second.code).await.unwrap(), Some((second, again)));
+}
+
+pub async fn only_who_waits_is_invited_again(stores: &Stores) {
+    let active = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let attempt = async |account: Account| {
+        let code = Sha256Digest::of(b"code");
+        let invitation = Invitation { account: account.id, code, expires_at: now().plus(HOUR) };
+        stores.invitations.invite(Invited { account, invitation, trail: trail(Action::ACCOUNT_INVITE) }).await
+    };
+    assert!(matches!(attempt(waiting("ada@example.org")).await, Err(WriteError::Conflict { law: law::EMAIL })));
+    let again = Account { version: 2, state: AccountState::Invited, ..active.clone() };
+    assert!(matches!(attempt(again).await, Err(WriteError::Stale)));
+    let ghost = Account { version: 2, ..waiting("ghost@example.org") };
+    assert!(matches!(attempt(ghost).await, Err(WriteError::Stale)));
+    assert_eq!(stores.accounts.find(active.id).await.unwrap(), Some(active));
+    assert_eq!(stores.invitations.find_by_code(Sha256Digest::of(b"code")).await.unwrap(), None);
+}
+
+pub async fn an_invitation_is_accepted_once(stores: &Stores) {
+    let ada = waiting("ada@example.org");
+    let code = invite(stores, &ada, "code").await.code;
+    let wrong = accepted(&ada, Sha256Digest::of(b"other"), "wrong");
+    assert!(matches!(stores.invitations.accept(wrong).await, Err(WriteError::Stale)));
+    let skipped = accepted(&Account { version: 2, ..ada.clone() }, code, "wrong");
+    assert!(matches!(stores.invitations.accept(skipped).await, Err(WriteError::Stale)));
+    let outcomes = join_all((0..16).map(async |n| {
+        let accepted = accepted(&ada, code, &n.to_string());
+        stores.invitations.accept(accepted.clone()).await.map(|()| accepted)
+    }))
+    .await;
+    let (winners, losers): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert!(losers.iter().all(|loser| matches!(loser, Err(WriteError::Stale))));
+    let winner = winners.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+    assert_eq!(winner.len(), 1);
+    let credential = stores.accounts.credential(&ada.email).await.unwrap().unwrap();
+    let expected = Credential { account: winner[0].account.clone(), password: Some(winner[0].password.clone()) };
+    assert_eq!(credential, expected);
+    assert_eq!(stores.sessions.of_account(ada.id).await.unwrap(), [winner[0].session.clone()]);
+    assert_eq!(stores.invitations.find_by_code(code).await.unwrap(), None);
+}
+
+pub async fn a_session_comes_back_as_it_was(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let bare = Session { agent: None, address: None, ..session_at(ada.id, now()) };
+    let agent = Some("Mozilla/5.0 (ئازاد) \"%_$.\"".to_owned());
+    let address = Some("2001:db8::7".parse().unwrap());
+    let full = Session { agent, address, ..session_at(ada.id, now().plus(HOUR)) };
+    for session in [&bare, &full] {
+        stores.sessions.start(started(session, "password")).await.unwrap();
+        assert_eq!(stores.sessions.find(session.id).await.unwrap(), Some((session.clone(), ada.clone())));
+    }
+    assert_eq!(stores.sessions.of_account(ada.id).await.unwrap(), [full, bare]);
+    assert_eq!(stores.sessions.find(fresh_id()).await.unwrap(), None);
+    assert_eq!(stores.sessions.of_account(fresh_id()).await.unwrap(), []);
+}
+
+pub async fn a_session_starts_only_for_an_active_account_with_the_proved_password(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let gone =
+        create(stores, Account { state: AccountState::Disabled, ..account("gone@example.org", Role::Doctor) }).await;
+    for (account, proved) in [(ada.id, "old"), (gone.id, "password"), (fresh_id(), "password")] {
+        let mut refused = started(&session_at(account, now()), proved);
+        refused.replacement = Some(hash("replaced"));
+        let id = refused.session.id;
+        assert!(matches!(stores.sessions.start(refused).await, Err(WriteError::Stale)));
+        assert_eq!(stores.sessions.find(id).await.unwrap(), None);
+    }
+    let credential = stores.accounts.credential(&ada.email).await.unwrap().unwrap();
+    assert_eq!(credential.password, Some(hash("password")));
+}
+
+pub async fn starting_a_session_replaces_an_outdated_password(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let replacing =
+        StartedSession { replacement: Some(hash("new form")), ..started(&session_at(ada.id, now()), "password") };
+    stores.sessions.start(replacing).await.unwrap();
+    let credential = stores.accounts.credential(&ada.email).await.unwrap().unwrap();
+    assert_eq!((credential.password, credential.account), (Some(hash("new form")), ada));
+}
+
+pub async fn an_account_has_at_most_ten_sessions(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let bob = create(stores, account("bob@example.org", Role::Doctor)).await;
+    let of_bob = start(stores, bob.id, now()).await;
+    let mut sessions = Vec::new();
+    for n in 0..8 {
+        sessions.push(start(stores, ada.id, now().plus(HOUR * n)).await.id);
+    }
+    join_all((8..20).map(|_| start(stores, ada.id, now().plus(HOUR * 20)))).await;
+    let kept = stores.sessions.of_account(ada.id).await.unwrap();
+    assert_eq!(kept.len(), 10);
+    assert!(kept.iter().all(|session| session.started_at == now().plus(HOUR * 20)), "the oldest went");
+    assert_eq!(stores.sessions.live(sessions[0]).await.unwrap(), None);
+    assert!(stores.sessions.live(of_bob.id).await.unwrap().is_some());
+}
+
+pub async fn a_session_of_another_account_cannot_be_ended(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let bob = create(stores, account("bob@example.org", Role::Doctor)).await;
+    let session = start(stores, ada.id, now()).await;
+    let end = async |id, account| stores.sessions.end(id, account, trail(Action::SESSION_END)).await;
+    assert!(matches!(end(session.id, bob.id).await, Err(WriteError::Stale)));
+    assert!(stores.sessions.live(session.id).await.unwrap().is_some());
+    end(session.id, ada.id).await.unwrap();
+    assert_eq!(stores.sessions.live(session.id).await.unwrap(), None);
+    assert!(matches!(end(session.id, ada.id).await, Err(WriteError::Stale)));
+}
+
+fn rotation(session: &Session, at: Timestamp) -> Rotation {
+    match session.refresh_with(&token(session.id), &TestSigner, at) {
+        Refresh::Rotate(rotation, _) => rotation,
+        other => panic!("expected a rotation, not {other:?}"),
+    }
+}
+
+pub async fn of_sixteen_rotations_at_once_one_wins(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let session = start(stores, ada.id, now()).await;
+    let outcomes = join_all((1..=16).map(async |n| {
+        let rotation = rotation(&session, now().plus(HOUR * n));
+        stores.sessions.rotate(rotation.clone(), trail(Action::SESSION_REFRESH)).await.map(|()| rotation)
+    }))
+    .await;
+    let (winners, losers): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert!(losers.iter().all(|loser| matches!(loser, Err(WriteError::Stale))));
+    let winner: Vec<_> = winners.into_iter().map(Result::unwrap).collect();
+    assert_eq!(winner.len(), 1);
+    let (stored, _) = stores.sessions.find(session.id).await.unwrap().unwrap();
+    assert_eq!(stored, session.rotated(&winner[0]));
+    let absent = Rotation { session: fresh_id(), ..winner[0].clone() };
+    let absent = stores.sessions.rotate(absent, trail(Action::SESSION_REFRESH)).await;
+    assert!(matches!(absent, Err(WriteError::Stale)));
+}
+
+pub async fn a_live_session_says_what_its_account_is_now(stores: &Stores) {
+    let patient = create(stores, account("p@example.org", Role::Patient)).await;
+    let session = start(stores, patient.id, now()).await;
+    let live = |account: &Account, session: &Session| LiveSession {
+        account: account.id,
+        role: account.role,
+        patient: account.patient,
+        authenticated_at: session.authenticated_at,
+        expires_at: session.expires_at,
+    };
+    assert_eq!(stores.sessions.live(session.id).await.unwrap(), Some(live(&patient, &session)));
+    assert_eq!(stores.sessions.live(fresh_id()).await.unwrap(), None);
+
+    let rotation = rotation(&session, now().plus(HOUR));
+    stores.sessions.rotate(rotation.clone(), trail(Action::SESSION_REFRESH)).await.unwrap();
+    let session = session.rotated(&rotation);
+    assert_eq!(stores.sessions.live(session.id).await.unwrap(), Some(live(&patient, &session)));
+
+    let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
+    let of_ada = start(stores, ada.id, now()).await;
+    let change = changed(&ada, |account| account.role = Role::Accountant);
+    stores.accounts.change(change.clone()).await.unwrap();
+    assert_eq!(stores.sessions.live(of_ada.id).await.unwrap(), Some(live(&change.account, &of_ada)));
+    let disabled = changed(&change.account, |account| account.state = AccountState::Disabled);
+    stores.accounts.change(disabled).await.unwrap();
+    assert_eq!(stores.sessions.live(of_ada.id).await.unwrap(), None);
+}
+
+fn attempt(email: &str, address: &str) -> Attempt {
+    Attempt::new(&email.parse().unwrap(), address.parse().ok(), now())
+}
+
+pub async fn of_a_hundred_attempts_at_once_five_are_admitted(stores: &Stores) {
+    let attempt = attempt("ada@example.org", "192.0.2.1");
+    let admissions = join_all((0..100).map(|_| stores.attempts.begin(&attempt))).await;
+    let mut counts = BTreeMap::new();
+    for admission in admissions {
+        let kind = match admission.unwrap() {
+            Admission::Admitted => "admitted",
+            Admission::Refused { first: true, .. } => "refused first",
+            Admission::Refused { first: false, retry_after } => {
+                assert_eq!(retry_after.as_secs(), 1);
+                "refused"
+            }
+        };
+        *counts.entry(kind).or_insert(0) += 1;
+    }
+    assert_eq!(counts, BTreeMap::from([("admitted", 5), ("refused first", 1), ("refused", 94)]));
+}
+
+pub async fn an_address_is_shut_whatever_the_email(stores: &Stores) {
+    let emails: Vec<String> = (0..16).map(|n| format!("a{n}@example.org")).collect();
+    for email in &emails[..15] {
+        let attempt = attempt(email, "2001:db8::1");
+        assert_eq!(stores.attempts.begin(&attempt).await.unwrap(), Admission::Admitted, "{email}");
+        stores.attempts.fail(&attempt).await.unwrap();
+    }
+    let same_network = attempt(&emails[15], "2001:db8::2");
+    let refused = stores.attempts.begin(&same_network).await.unwrap();
+    assert_eq!(refused, Admission::Refused { retry_after: HOUR / 6, first: true });
+    let elsewhere = attempt(&emails[15], "192.0.2.1");
+    assert_eq!(stores.attempts.begin(&elsewhere).await.unwrap(), Admission::Admitted);
+}
+
+pub async fn counters_are_of_their_own_key_and_can_be_cleared(stores: &Stores) {
+    let (ada, bob) = (attempt("ada@example.org", ""), attempt("bob@example.org", ""));
+    for _ in 0..5 {
+        assert_eq!(stores.attempts.begin(&ada).await.unwrap(), Admission::Admitted);
+    }
+    assert!(matches!(stores.attempts.begin(&ada).await.unwrap(), Admission::Refused { .. }));
+    assert_eq!(stores.attempts.begin(&bob).await.unwrap(), Admission::Admitted);
+    stores.attempts.clear(&CounterKey::email(&"ada@example.org".parse().unwrap())).await.unwrap();
+    assert_eq!(stores.attempts.begin(&ada).await.unwrap(), Admission::Admitted);
+    stores.attempts.fail(&ada).await.unwrap();
+}

@@ -3,7 +3,8 @@ use std::{
     sync::Arc,
 };
 
-use infirmary_kernel::{StoreError, WriteError};
+use async_trait::async_trait;
+use infirmary_kernel::{Readiness, StoreError, WriteError};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{
@@ -98,6 +99,13 @@ impl SqliteStore {
             Ok(result)
         })
         .await
+    }
+}
+
+#[async_trait]
+impl Readiness for SqliteStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        self.read(|connection| connection.query_row("SELECT 1", (), |_| Ok(()))).await
     }
 }
 

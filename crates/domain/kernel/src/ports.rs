@@ -61,3 +61,10 @@ pub trait Journal: Send + Sync {
 pub trait Receipts: Send + Sync {
     async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError>;
 }
+
+/// Whether a store can do its work at this moment: what a load balancer asks before it sends requests.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait Readiness: Send + Sync {
+    async fn check(&self) -> Result<(), StoreError>;
+}

@@ -1,1 +1,15 @@
-//! workflows
+//! The few writes that span domains, each decided here as one value and given to one port, which makes it atomic.
+//!
+//! Invariants
+//! - All of a value is written, with its audit event and its claim, or none of it.
+//! - Bytes are durable before the rows that name them are written; a blob without a row is rubbish to sweep, a row without
+//!   a blob is a lie to a doctor. A failed write never deletes bytes: after an unknown outcome the row may exist.
+//! - What is decided is decided in pure functions, from what was read, so a store may write the value again from the start.
+
+mod error;
+mod ports;
+mod register_account;
+
+pub use error::WorkflowError;
+pub use ports::{RegisteredAccount, Registry};
+pub use register_account::{NewRegistration, RegisterAccount};

@@ -40,6 +40,8 @@ pub use id::{
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
 pub use link::{Link, LinkTarget};
 pub use money::{Currency, Money, MoneyError};
+#[cfg(feature = "test-support")]
+pub use objects::MockObjects;
 pub use objects::{ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, Staged, Staging, StoredObject};
 pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policy::{Permission, Reach};

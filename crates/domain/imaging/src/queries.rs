@@ -1,0 +1,116 @@
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use infirmary_kernel::{
+    Action, Caller, Gate, ImageId, Link, LinkTarget, ObjectRead, Objects, Page, PageRequest, PatientId, Permission,
+    Reach, Refused, Signer, StoreError, StudyId, Subject, Timestamp,
+};
+
+use crate::{FoundImage, FoundStudy, Image, ImageStore, ImagingError, PreviewSize, Previews, Visible, preview::lost};
+
+/// Reads that only fetch.
+pub struct Queries {
+    pub gate: Gate,
+    pub store: Arc<dyn ImageStore>,
+    pub previews: Previews,
+    pub signer: Arc<dyn Signer>,
+}
+
+/// Leave to read the bytes of one image, once: what they are is known before a range of them is asked for.
+pub struct Content {
+    pub image: Image,
+    objects: Arc<dyn Objects>,
+}
+
+impl Content {
+    /// The file as it was uploaded, or a range of it.
+    pub async fn read(&self, range: Option<Range<u64>>) -> Result<ObjectRead, StoreError> {
+        let read = self.objects.read(&self.image.object.key, range).await?.ok_or_else(|| lost(&self.image))?;
+        if read.size != self.image.object.bytes {
+            let key = &self.image.object.key;
+            return Err(StoreError::Corrupt { reason: format!("the object {key} has not the size of its row") });
+        }
+        Ok(read)
+    }
+}
+
+/// See [`Link`]: the address of the image takes it as a query parameter.
+#[derive(Debug, Clone)]
+pub struct SignedLink {
+    pub token: String,
+    pub expires: Timestamp,
+}
+
+impl Queries {
+    pub async fn study(&self, caller: &Caller, id: StudyId) -> Result<FoundStudy, ImagingError> {
+        let subject = Subject::new("study", id);
+        let reach = self.gate.admit(caller, Permission::ReadStudies, subject.clone()).await?;
+        let found = self.store.find_study(id).await?.ok_or(ImagingError::NotFound)?;
+        let subject = subject.of_patient(found.study.patient);
+        self.check(caller, reach, found.study.patient, found.released, &subject).await?;
+        self.gate.witness(caller, Action::STUDY_READ, subject).await?;
+        Ok(found)
+    }
+
+    pub async fn studies_of(
+        &self,
+        caller: &Caller,
+        patient: PatientId,
+        page: &PageRequest,
+    ) -> Result<Page<FoundStudy>, ImagingError> {
+        let subject = Subject::all("study").of_patient(patient);
+        let reach = self.gate.admit_to(caller, Permission::ReadStudies, patient, subject.clone()).await?;
+        page.after_time()?;
+        let visible = if reach == Reach::Own { Visible::Released } else { Visible::All };
+        let found = self.store.studies_of(patient, visible, page).await?;
+        self.gate.witness(caller, Action::STUDY_READ, subject).await?;
+        Ok(found)
+    }
+
+    pub async fn image(&self, caller: &Caller, id: ImageId) -> Result<FoundImage, ImagingError> {
+        self.open(caller, id, Action::IMAGE_READ).await
+    }
+
+    pub async fn content(&self, caller: &Caller, id: ImageId) -> Result<Content, ImagingError> {
+        let found = self.open(caller, id, Action::IMAGE_READ).await?;
+        Ok(Content { image: found.image, objects: self.previews.objects.clone() })
+    }
+
+    /// A PNG.
+    pub async fn preview(&self, caller: &Caller, id: ImageId, size: PreviewSize) -> Result<Bytes, ImagingError> {
+        let found = self.open(caller, id, Action::IMAGE_READ).await?;
+        self.previews.of(&found.image, size).await
+    }
+
+    /// A link by which the caller's browser reads the image without a header, for [`Link::TTL_SECONDS`].
+    pub async fn link(&self, caller: &Caller, id: ImageId) -> Result<SignedLink, ImagingError> {
+        self.open(caller, id, Action::IMAGE_LINK).await?;
+        let link = Link::new(LinkTarget::Image(id), caller.session, self.gate.now());
+        Ok(SignedLink { token: link.sign(&*self.signer), expires: link.expires })
+    }
+
+    async fn open(&self, caller: &Caller, id: ImageId, action: Action) -> Result<FoundImage, ImagingError> {
+        let subject = Subject::new("image", id);
+        let reach = self.gate.admit(caller, Permission::ReadStudies, subject.clone()).await?;
+        let found = self.store.find_image(id).await?.ok_or(ImagingError::NotFound)?;
+        let subject = subject.of_patient(found.image.patient);
+        self.check(caller, reach, found.image.patient, found.released, &subject).await?;
+        self.gate.witness(caller, action, subject).await?;
+        Ok(found)
+    }
+
+    /// Patients see their own, and not before a doctor stands by what is found in it.
+    async fn check(
+        &self,
+        caller: &Caller,
+        reach: Reach,
+        patient: PatientId,
+        released: bool,
+        subject: &Subject,
+    ) -> Result<(), ImagingError> {
+        if reach == Reach::Own && !(caller.is(patient) && released) {
+            return Err(self.gate.refuse(caller, subject.clone(), Refused::Hidden).await.into());
+        }
+        Ok(())
+    }
+}

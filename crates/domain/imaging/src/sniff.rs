@@ -1,0 +1,163 @@
+//! What a file is, by its first bytes. Pure.
+
+use crate::{ImageFormat, ImagingError};
+
+/// As many bytes tell what a file is: the preamble of DICOM and its mark (PS3.10 §7.1).
+pub const SNIFF_BYTES: usize = 128 + 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sniffed {
+    Png,
+    Jpeg,
+    Dicom,
+    /// The mark of DICOM after a preamble that is neither zero nor TIFF: to another program it is another file.
+    DisguisedDicom,
+    Pdf,
+    Unknown,
+}
+
+/// Give it at least [`SNIFF_BYTES`], or the whole file when it is shorter.
+pub fn sniff(head: &[u8]) -> Sniffed {
+    if head.starts_with(b"\x89PNG\r\n\x1a\n") {
+        Sniffed::Png
+    } else if head.starts_with(b"\xff\xd8\xff") {
+        Sniffed::Jpeg
+    } else if head.starts_with(b"%PDF-") {
+        Sniffed::Pdf
+    } else if head.get(128..132) == Some(b"DICM") {
+        let tiff = head.starts_with(b"II*\0") || head.starts_with(b"MM\0*");
+        if tiff || head[..128].iter().all(|byte| *byte == 0) { Sniffed::Dicom } else { Sniffed::DisguisedDicom }
+    } else {
+        Sniffed::Unknown
+    }
+}
+
+/// What the image is, when its bytes, its declared media type and the ending of its name agree.
+///
+/// An absent type, `application/octet-stream` and a name without an ending declare nothing. DICOM files are often named
+/// by a UID or a running number: an ending that does not begin with a letter is none.
+pub fn recognise(
+    head: &[u8],
+    declared_type: Option<&str>,
+    file_name: Option<&str>,
+) -> Result<ImageFormat, ImagingError> {
+    let unsupported = |found: &'static str| ImagingError::UnsupportedType { found };
+    let format = match sniff(head) {
+        Sniffed::Png => ImageFormat::Png,
+        Sniffed::Jpeg => ImageFormat::Jpeg,
+        Sniffed::Dicom => ImageFormat::Dicom,
+        Sniffed::DisguisedDicom => return Err(unsupported("DICOM with a preamble of another kind of file")),
+        Sniffed::Pdf => return Err(unsupported("a PDF")),
+        Sniffed::Unknown if head.is_empty() => return Err(unsupported("empty")),
+        Sniffed::Unknown => return Err(unsupported("of another kind")),
+    };
+    let disagrees = |declared: String| Err(ImagingError::Disagreement { declared, found: format });
+    let media_type = declared_type.and_then(|declared| declared.split(';').next()).unwrap_or_default().trim();
+    let declares = !media_type.is_empty() && !media_type.eq_ignore_ascii_case("application/octet-stream");
+    if declares && !media_types(format).iter().any(|known| known.eq_ignore_ascii_case(media_type)) {
+        return disagrees(format!("the type {}", shown(media_type)));
+    }
+    if let Some(ending) = file_name.and_then(ending)
+        && !extensions(format).iter().any(|known| known.eq_ignore_ascii_case(ending))
+    {
+        return disagrees(format!("the ending .{}", shown(ending)));
+    }
+    Ok(format)
+}
+
+const fn media_types(format: ImageFormat) -> &'static [&'static str] {
+    match format {
+        ImageFormat::Png => &["image/png"],
+        ImageFormat::Jpeg => &["image/jpeg", "image/jpg", "image/pjpeg"],
+        ImageFormat::Dicom => &["application/dicom", "image/dicom"],
+    }
+}
+
+const fn extensions(format: ImageFormat) -> &'static [&'static str] {
+    match format {
+        ImageFormat::Png => &["png"],
+        ImageFormat::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
+        ImageFormat::Dicom => &["dcm", "dicom", "dic", "ima"],
+    }
+}
+
+fn ending(file_name: &str) -> Option<&str> {
+    let (_, ending) = file_name.trim().rsplit_once('.')?;
+    let is_one = ending.starts_with(|c: char| c.is_alphabetic()) && !ending.contains(char::is_whitespace);
+    is_one.then_some(ending)
+}
+
+/// What a client sent, cut to what an answer may repeat.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic()).take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+    const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x10JFIF";
+
+    fn dicom(preamble: &[u8]) -> Vec<u8> {
+        let mut head = vec![0; 128];
+        head[..preamble.len()].copy_from_slice(preamble);
+        head.extend_from_slice(b"DICM\x02\0\0\0");
+        head
+    }
+
+    #[test]
+    fn bytes_decide_what_a_file_is() {
+        for (head, sniffed) in [
+            (PNG, Sniffed::Png),
+            (JPEG, Sniffed::Jpeg),
+            (&dicom(b""), Sniffed::Dicom),
+            (&dicom(b"II*\0\x08\0"), Sniffed::Dicom),
+            (&dicom(b"MM\0*"), Sniffed::Dicom),
+            (&dicom(b"MZ\x90\0"), Sniffed::DisguisedDicom),
+            (&dicom(b"#!/bin/sh"), Sniffed::DisguisedDicom),
+            (b"%PDF-1.7", Sniffed::Pdf),
+            (b"", Sniffed::Unknown),
+            (b"<svg xmlns", Sniffed::Unknown),
+            (b"PK\x03\x04", Sniffed::Unknown),
+            (b"GIF89a", Sniffed::Unknown),
+            (&[0; 131], Sniffed::Unknown),
+            (b"\x89PNG\r\n\x1a", Sniffed::Unknown),
+        ] {
+            assert_eq!(sniff(head), sniffed, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_declared_has_to_agree_with_the_bytes() {
+        let dicom = &dicom(b"")[..];
+        for (head, declared_type, name, format) in [
+            (PNG, Some("image/png"), Some("a.PNG"), ImageFormat::Png),
+            (PNG, None, None, ImageFormat::Png),
+            (PNG, Some("application/octet-stream"), Some("chest ap"), ImageFormat::Png),
+            (JPEG, Some("IMAGE/JPEG; q=1"), Some("thorax.jpeg"), ImageFormat::Jpeg),
+            (dicom, Some("application/dicom"), Some("1.2.840.113619.2.5"), ImageFormat::Dicom),
+            (dicom, None, Some("IM000001"), ImageFormat::Dicom),
+            (dicom, None, Some("I10.dcm"), ImageFormat::Dicom),
+            (PNG, None, Some("Dr. Azad, knee"), ImageFormat::Png),
+        ] {
+            assert_eq!(recognise(head, declared_type, name).unwrap(), format, "{declared_type:?} {name:?}");
+        }
+        for (head, declared_type, name) in [
+            (PNG, Some("image/jpeg"), None),
+            (PNG, Some("text/html"), None),
+            (PNG, None, Some("a.html")),
+            (PNG, None, Some("a.png.exe")),
+            (JPEG, Some("image/jpeg"), Some("a.dcm")),
+            (dicom, Some("image/png"), Some("a.png")),
+            (PNG, None, Some("صورة.صورة")),
+        ] {
+            let refused = recognise(head, declared_type, name);
+            assert!(matches!(refused, Err(ImagingError::Disagreement { .. })), "{declared_type:?} {name:?}");
+        }
+        for head in [&b"%PDF-1.7"[..], b"", b"<svg>"] {
+            let refused = recognise(head, Some("image/png"), Some("a.png"));
+            assert!(matches!(refused, Err(ImagingError::UnsupportedType { .. })), "{head:?}");
+        }
+    }
+}

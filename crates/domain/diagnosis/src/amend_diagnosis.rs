@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use infirmary_kernel::{Action, Caller, DiagnosisId, Done, Gate, Idempotency, Invalid, Receipt, ShortText};
+
+use crate::{ChangedDiagnosis, ContentChange, Diagnosis, DiagnosisError, DiagnosisStore, revising};
+
+/// A doctor, the author or another, changes what is confirmed, and says why.
+pub struct AmendDiagnosis {
+    pub gate: Gate,
+    pub diagnoses: Arc<dyn DiagnosisStore>,
+}
+
+impl AmendDiagnosis {
+    /// With `seen_version`, what is amended is what the caller read.
+    pub async fn run(
+        &self,
+        caller: &Caller,
+        id: DiagnosisId,
+        seen_version: Option<u32>,
+        change: ContentChange,
+        reason: ShortText,
+        idempotency: Option<Idempotency>,
+        receipt: impl FnOnce(&Diagnosis) -> Receipt,
+    ) -> Result<Done<Diagnosis>, DiagnosisError> {
+        revising::admit(&self.gate, caller, id).await?;
+        // Before the version is looked at: the request that is repeated has made it another one.
+        if let Some(receipt) = self.gate.earlier(caller, idempotency.as_ref()).await? {
+            return Ok(Done::Before(receipt));
+        }
+        let found = revising::find(self.diagnoses.as_ref(), id, seen_version).await?;
+        let signed = revising::signed(&self.gate, caller);
+        let (diagnosis, fields) = found.amend(change, reason, signed).map_err(DiagnosisError::State)?;
+        if fields.is_empty() {
+            let detail = "has no change; an amendment changes disease, findings or conditions";
+            return Err(Invalid::new("", detail).into());
+        }
+        let receipt = receipt(&diagnosis);
+        let event = self.gate.event(caller, Action::DIAGNOSIS_AMEND, diagnosis.subject()).changing(fields);
+        let trail = self.gate.trail(caller, event, idempotency.as_ref(), &receipt);
+        let written = self.diagnoses.change(ChangedDiagnosis { diagnosis: diagnosis.clone(), trail }).await?;
+        Ok(Done::new(written, diagnosis, receipt))
+    }
+}

@@ -1,0 +1,29 @@
+use std::sync::Arc;
+
+use infirmary_kernel::{Action, Caller, DiagnosisId, Gate, Trail};
+
+use crate::{ChangedDiagnosis, Diagnosis, DiagnosisError, DiagnosisStore, revising};
+
+/// A doctor, the author or another, stands for a draft: from now on it is shown to the patient.
+pub struct ConfirmDiagnosis {
+    pub gate: Gate,
+    pub diagnoses: Arc<dyn DiagnosisStore>,
+}
+
+impl ConfirmDiagnosis {
+    /// With `seen_version`, what is confirmed is what the caller read.
+    pub async fn run(
+        &self,
+        caller: &Caller,
+        id: DiagnosisId,
+        seen_version: Option<u32>,
+    ) -> Result<Diagnosis, DiagnosisError> {
+        revising::admit(&self.gate, caller, id).await?;
+        let found = revising::find(self.diagnoses.as_ref(), id, seen_version).await?;
+        let diagnosis = found.confirm(revising::signed(&self.gate, caller)).map_err(DiagnosisError::State)?;
+        let event = self.gate.event(caller, Action::DIAGNOSIS_CONFIRM, diagnosis.subject()).changing(["status"]);
+        let trail = Trail { event, claim: None };
+        self.diagnoses.change(ChangedDiagnosis { diagnosis: diagnosis.clone(), trail }).await?;
+        Ok(diagnosis)
+    }
+}

@@ -1,0 +1,31 @@
+use std::sync::Arc;
+
+use infirmary_kernel::{Action, Caller, DiagnosisId, Gate, ShortText, Trail};
+
+use crate::{ChangedDiagnosis, Diagnosis, DiagnosisError, DiagnosisStore, revising};
+
+/// A doctor, the author or another, says that it should not have been recorded. The patient sees it no more.
+pub struct RetractDiagnosis {
+    pub gate: Gate,
+    pub diagnoses: Arc<dyn DiagnosisStore>,
+}
+
+impl RetractDiagnosis {
+    /// With `seen_version`, what is retracted is what the caller read.
+    pub async fn run(
+        &self,
+        caller: &Caller,
+        id: DiagnosisId,
+        seen_version: Option<u32>,
+        reason: ShortText,
+    ) -> Result<Diagnosis, DiagnosisError> {
+        revising::admit(&self.gate, caller, id).await?;
+        let found = revising::find(self.diagnoses.as_ref(), id, seen_version).await?;
+        let signed = revising::signed(&self.gate, caller);
+        let diagnosis = found.retract(reason, signed).map_err(DiagnosisError::State)?;
+        let event = self.gate.event(caller, Action::DIAGNOSIS_RETRACT, diagnosis.subject()).changing(["status"]);
+        let trail = Trail { event, claim: None };
+        self.diagnoses.change(ChangedDiagnosis { diagnosis: diagnosis.clone(), trail }).await?;
+        Ok(diagnosis)
+    }
+}

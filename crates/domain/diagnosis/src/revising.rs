@@ -1,0 +1,38 @@
+//! What the use cases that make a new version of a diagnosis have in common.
+
+use infirmary_kernel::{Caller, DiagnosisId, Gate, Permission, Refused, Subject, WriteError};
+
+use crate::{Diagnosis, DiagnosisError, DiagnosisStore, Signature, StateRefused};
+
+pub(crate) async fn admit(gate: &Gate, caller: &Caller, id: DiagnosisId) -> Result<(), DiagnosisError> {
+    gate.admit(caller, Permission::WriteStudies, Subject::new("diagnosis", id)).await?;
+    Ok(())
+}
+
+/// The diagnosis in the version that the caller saw; with `None` they did not say.
+pub(crate) async fn find(
+    diagnoses: &dyn DiagnosisStore,
+    id: DiagnosisId,
+    seen_version: Option<u32>,
+) -> Result<Diagnosis, DiagnosisError> {
+    let diagnosis = diagnoses.find(id).await?.ok_or(DiagnosisError::NotFound)?;
+    match seen_version {
+        Some(seen) if seen != diagnosis.version => Err(WriteError::Stale.into()),
+        _ => Ok(diagnosis),
+    }
+}
+
+pub(crate) fn signed(gate: &Gate, caller: &Caller) -> Signature {
+    Signature { by: caller.account, at: gate.now() }
+}
+
+/// A status that does not take the change is told. Who is not the author is turned away, and the trail has it.
+pub(crate) async fn refuse(gate: &Gate, caller: &Caller, subject: Subject, refused: StateRefused) -> DiagnosisError {
+    match refused {
+        StateRefused::Status { .. } => DiagnosisError::State(refused),
+        StateRefused::NotAuthor => {
+            let rule = "only its author may change a draft; another doctor may confirm it";
+            gate.refuse(caller, subject, Refused::NotTheirs { rule }).await.into()
+        }
+    }
+}

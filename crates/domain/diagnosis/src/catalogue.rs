@@ -59,6 +59,11 @@ impl Catalogue {
         named.iter().map(|code| self.price(code.as_str(), moment).map_err(|invalid| invalid.at("/tasks"))).collect()
     }
 
+    /// The codes that [`Catalogue::of_modality`] looks for.
+    pub fn codes_for(modality: &str) -> Vec<TaskCode> {
+        [modality, "XR"].into_iter().filter_map(|code| TaskCode::parse(code).ok()).collect()
+    }
+
     /// The task called like the modality where the house has one, `XR` for what is plain X-ray.
     pub fn of_modality(&self, modality: &str, moment: Timestamp) -> Result<PricedTask, Invalid> {
         let code = match self.active(modality) {

@@ -25,6 +25,11 @@ pub struct Report {
     pub code: VerificationCode,
 }
 
+impl Report {
+    /// Law: a version of a diagnosis has one report.
+    pub const ONE_FOR_A_VERSION: &'static str = "one report for a version of a diagnosis";
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportStatus {
     Current,

@@ -7,9 +7,17 @@
 //! - What is decided is decided in pure functions, from what was read, so a store may write the value again from the start.
 
 mod error;
+mod issue_report;
+mod overview;
 mod ports;
+mod record_study;
 mod register_account;
 
 pub use error::WorkflowError;
-pub use ports::{RegisteredAccount, Registry};
+pub use issue_report::{IssueReport, Issued};
+pub use overview::{DiagnosisDetail, ListedDiagnosis, OverviewQueries, PatientCounts, PatientSummary};
+pub use ports::{IssuedReport, Overview, RecordedStudy, RegisteredAccount, Registry, ReportIssuer, StudyRecorder};
+#[cfg(feature = "test-support")]
+pub use ports::{MockOverview, MockRegistry, MockReportIssuer, MockStudyRecorder};
+pub use record_study::{NewStudyRecord, RecordStudy, StudyRecord};
 pub use register_account::{NewRegistration, RegisterAccount};

@@ -1,7 +1,16 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use infirmary_auth::NewAccount;
-use infirmary_kernel::{Trail, WriteError};
+use infirmary_diagnosis::{DiagnosisFilter, DiagnosisStatus};
+use infirmary_financials::Charge;
+use infirmary_kernel::{
+    AccountId, DiagnosisId, Page, PageRequest, PatientId, PersonName, StoreError, Trail, WriteError, Written,
+};
 use infirmary_patients::Patient;
+use infirmary_reports::Report;
+
+use crate::{DiagnosisDetail, ListedDiagnosis, PatientCounts, StudyRecord};
 
 /// Somebody who registered themselves: the account with its session, and the patient record that it is for.
 #[derive(Debug, Clone)]
@@ -20,4 +29,75 @@ pub struct RegisteredAccount {
 #[async_trait]
 pub trait Registry: Send + Sync {
     async fn register_account(&self, registered: RegisteredAccount) -> Result<(), WriteError>;
+}
+
+/// A study to be added, with all that belongs to it. Its bytes are kept already.
+#[derive(Debug, Clone)]
+pub struct RecordedStudy {
+    pub record: StudyRecord,
+    pub trail: Trail,
+}
+
+/// Images, diagnosis and charges together.
+///
+/// Laws
+/// - Study, images, diagnosis with its first version, charges, audit event and claim are all there, or none is; a reader
+///   never sees half.
+/// - With a claim that was used: [`Written::Before`] with that receipt, and nothing is added. With another fingerprint:
+///   `KeyReused`.
+/// - The laws of uniqueness of the domains hold, with their names; the patient is one of the registry.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait StudyRecorder: Send + Sync {
+    async fn record_study(&self, recorded: RecordedStudy) -> Result<Written, WriteError>;
+}
+
+/// A report to be added, and what it is charged. Its bytes are kept already.
+#[derive(Debug, Clone)]
+pub struct IssuedReport {
+    pub report: Report,
+    /// Added unless the report on this diagnosis was charged before: an amended diagnosis is reported again for nothing.
+    pub charge: Charge,
+    pub trail: Trail,
+}
+
+/// Reports and charges together.
+///
+/// Laws
+/// - Report, charge, audit event and claim are all there, or none is.
+/// - With a claim that was used: as [`StudyRecorder`].
+/// - One report of a version of a diagnosis: `Conflict` with [`Report::ONE_FOR_A_VERSION`]. However many ask at once, the
+///   report on a diagnosis is charged once.
+/// - `Stale` when the diagnosis has another version than the one reported.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait ReportIssuer: Send + Sync {
+    async fn issue_report(&self, issued: IssuedReport) -> Result<Written, WriteError>;
+}
+
+/// Reads that span domains, each of one moment and in a fixed number of queries, whatever the number of rows.
+///
+/// Laws
+/// - `diagnosis` gives what was written in all the domains, to the last code point; images by position; the report of the
+///   newest version that has one.
+/// - `diagnoses` gives what the filter takes, newest first (time of recording, then id); pages are stable under inserts and
+///   equal times.
+/// - `counts` counts diagnoses of those statuses, images of studies and reports of diagnoses of those statuses, and charges
+///   that are not void; `None` when there is no such patient.
+/// - `names` gives those of the accounts that exist.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait Overview: Send + Sync {
+    async fn diagnosis(&self, id: DiagnosisId) -> Result<Option<DiagnosisDetail>, StoreError>;
+    async fn diagnoses(
+        &self,
+        filter: &DiagnosisFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ListedDiagnosis>, StoreError>;
+    async fn counts(
+        &self,
+        patient: PatientId,
+        statuses: &[DiagnosisStatus],
+    ) -> Result<Option<PatientCounts>, StoreError>;
+    async fn names(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, PersonName>, StoreError>;
 }

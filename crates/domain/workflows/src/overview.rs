@@ -1,0 +1,126 @@
+use std::sync::Arc;
+
+use infirmary_diagnosis::{Diagnosis, DiagnosisFilter, DiagnosisStatus};
+use infirmary_financials::{LedgerQueries, Totals};
+use infirmary_imaging::{Image, Study};
+use infirmary_kernel::{
+    AccessError, Action, Caller, Currency, DiagnosisId, Gate, Page, PageRequest, PatientId, Permission, PersonName,
+    Reach, Refused, Subject,
+};
+use infirmary_patients::Patient;
+use infirmary_reports::ReportView;
+
+use crate::{Overview, WorkflowError};
+
+/// A diagnosis with everything that is shown beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiagnosisDetail {
+    pub diagnosis: Diagnosis,
+    pub patient: Patient,
+    pub author: PersonName,
+    pub confirmed_by: Option<PersonName>,
+    pub study: Option<Study>,
+    /// By position.
+    pub images: Vec<Image>,
+    /// What its study was charged for, in words.
+    pub tasks: Vec<String>,
+    /// The newest one.
+    pub report: Option<ReportView>,
+}
+
+/// A diagnosis in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedDiagnosis {
+    pub diagnosis: Diagnosis,
+    pub patient: PersonName,
+    pub author: PersonName,
+    /// By position.
+    pub images: Vec<Image>,
+    pub report: Option<ReportView>,
+}
+
+/// How many of what a patient has; as far as the patient may see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PatientCounts {
+    pub diagnoses: u64,
+    pub images: u64,
+    pub reports: u64,
+    /// Charges that are not void.
+    pub transactions: u64,
+}
+
+/// The numbers of a patient's home page.
+#[derive(Debug, Clone)]
+pub struct PatientSummary {
+    pub counts: PatientCounts,
+    pub totals: Totals,
+}
+
+/// Reads that span domains.
+pub struct OverviewQueries {
+    pub gate: Gate,
+    pub overview: Arc<dyn Overview>,
+    pub ledger: Arc<dyn LedgerQueries>,
+    pub currency: Currency,
+}
+
+impl OverviewQueries {
+    /// A patient sees their own once it is confirmed; before, it is not there for them.
+    pub async fn diagnosis(&self, caller: &Caller, id: DiagnosisId) -> Result<DiagnosisDetail, WorkflowError> {
+        let unknown = Subject::new("diagnosis", id);
+        self.gate.admit(caller, Permission::ReadStudies, unknown).await?;
+        let detail = self.overview.diagnosis(id).await?.ok_or(WorkflowError::NotFound)?;
+        let (diagnosis, subject) = (&detail.diagnosis, detail.diagnosis.subject());
+        let reach = match self.gate.admit_to(caller, Permission::ReadStudies, diagnosis.patient, subject.clone()).await
+        {
+            Ok(reach) => reach,
+            Err(AccessError::Refused(Refused::Hidden)) => return Err(WorkflowError::NotFound),
+            Err(error) => return Err(error.into()),
+        };
+        if !diagnosis.status.is_shown(reach) {
+            return Err(self.gate.refuse(caller, subject, Refused::Hidden).await.into());
+        }
+        self.gate.witness(caller, Action::DIAGNOSIS_READ, subject).await?;
+        Ok(detail)
+    }
+
+    /// Newest first. A patient finds their own, whatever the filter says.
+    pub async fn diagnoses(
+        &self,
+        caller: &Caller,
+        mut filter: DiagnosisFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ListedDiagnosis>, WorkflowError> {
+        let mut subject = Subject { patient: filter.patient, ..Subject::all("diagnosis") };
+        let reach = self.gate.admit(caller, Permission::ReadStudies, subject.clone()).await?;
+        if reach == Reach::Own {
+            filter.patient = filter.patient.or(caller.patient);
+            subject.patient = filter.patient;
+            match filter.patient {
+                Some(patient) => {
+                    self.gate.admit_to(caller, Permission::ReadStudies, patient, subject.clone()).await?;
+                }
+                None => return Err(self.gate.refuse(caller, subject, Refused::Hidden).await.into()),
+            }
+        }
+        page.after_time()?;
+        let found = match filter.shown(reach) {
+            Some(filter) => self.overview.diagnoses(&filter, page).await?,
+            None => Page { items: Vec::new(), next: None },
+        };
+        self.gate.witness(caller, Action::DIAGNOSIS_READ, subject).await?;
+        Ok(found)
+    }
+
+    /// An accountant gets the balance only; see [`Reach::Billing`].
+    pub async fn summary(&self, caller: &Caller, patient: PatientId) -> Result<(PatientSummary, Reach), WorkflowError> {
+        let subject = Subject::patient(patient);
+        let reach = self.gate.admit_to(caller, Permission::ReadPatient, patient, subject.clone()).await?;
+        let statuses: Vec<_> = DiagnosisStatus::ALL.into_iter().filter(|status| status.is_shown(reach)).collect();
+        let counts = self.overview.counts(patient, &statuses).await?.ok_or(WorkflowError::NotFound)?;
+        let totals = self.ledger.totals_of_patients(&[patient], self.currency).await?.pop();
+        let totals = totals.unwrap_or_else(|| Totals::zero(self.currency));
+        self.gate.witness(caller, Action::PATIENT_READ, subject).await?;
+        Ok((PatientSummary { counts, totals }, reach))
+    }
+}

@@ -4,6 +4,12 @@ use infirmary_kernel::{Action, Caller, DiagnosisId, Done, Gate, Idempotency, Inv
 
 use crate::{ChangedDiagnosis, ContentChange, Diagnosis, DiagnosisError, DiagnosisStore, revising};
 
+#[derive(Debug, Clone)]
+pub struct Amendment {
+    pub change: ContentChange,
+    pub reason: ShortText,
+}
+
 /// A doctor, the author or another, changes what is confirmed, and says why.
 pub struct AmendDiagnosis {
     pub gate: Gate,
@@ -17,8 +23,7 @@ impl AmendDiagnosis {
         caller: &Caller,
         id: DiagnosisId,
         seen_version: Option<u32>,
-        change: ContentChange,
-        reason: ShortText,
+        Amendment { change, reason }: Amendment,
         idempotency: Option<Idempotency>,
         receipt: impl FnOnce(&Diagnosis) -> Receipt,
     ) -> Result<Done<Diagnosis>, DiagnosisError> {

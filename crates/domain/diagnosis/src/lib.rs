@@ -29,7 +29,7 @@ mod task;
 #[cfg(feature = "test-support")]
 pub mod testing;
 
-pub use amend_diagnosis::AmendDiagnosis;
+pub use amend_diagnosis::{AmendDiagnosis, Amendment};
 pub use catalogue::{Catalogue, PricedTask};
 pub use change_draft::ChangeDraft;
 pub use change_task::{ChangeTask, NewPrice, TaskChange};

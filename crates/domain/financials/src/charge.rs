@@ -12,7 +12,7 @@ pub struct Charge {
     pub id: ChargeId,
     pub patient: PatientId,
     pub source: Source,
-    /// The task of the catalogue that it was priced by. A charge by hand may have none.
+    /// The task of the catalogue that it was priced by. Only a charge by hand may have none.
     pub task: Option<TaskCode>,
     pub description: ShortText,
     /// 0 to [`MAX_AMOUNT_MINOR`].
@@ -91,6 +91,9 @@ impl Charge {
         if !(0..=MAX_AMOUNT_MINOR).contains(&amount.amount_minor()) {
             let most = Money::new(MAX_AMOUNT_MINOR, amount.currency());
             return Err(Invalid::new("/amount/amount", format!("must be 0 to {MAX_AMOUNT_MINOR} ({most})")));
+        }
+        if task.is_none() && source != Source::Hand {
+            return Err(Invalid::new("/task", "must be the task that the study or the report is charged by"));
         }
         Ok(Self { id, patient, source, task, description, amount, charged_at, charged_by, voided: None })
     }

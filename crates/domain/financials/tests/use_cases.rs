@@ -11,7 +11,7 @@ use infirmary_financials::{
 };
 use infirmary_kernel::{
     AccessError, Action, Caller, ChargeId, Clock, Currency, Cursor, Done, Event, Invalid, Money, Outcome, PageRequest,
-    PatientId, Receipt, Refused, Role, WriteError,
+    PatientId, Receipt, Refused, Role, TaskCode, WriteError,
     testing::{MemoryJournal, TestGate, caller, fresh_id, patient_caller, trail},
 };
 
@@ -47,7 +47,7 @@ impl Desk {
     /// The charge of a study, as the workflow stores it.
     async fn of_study(&self, patient: PatientId, author: &Caller) -> Charge {
         let source = Source::Study { study: fresh_id(), diagnosis: fresh_id(), author: author.account };
-        let charge = Charge { source, ..charge(patient, 100) };
+        let charge = Charge { source, task: TaskCode::parse("CT").ok(), ..charge(patient, 100) };
         let trail = trail(Action::STUDY_RECORD);
         let recorded = infirmary_financials::RecordedCharge { charge: charge.clone(), trail };
         self.books.ledger.record_charge(recorded).await.unwrap();

@@ -154,9 +154,9 @@ pub async fn a_charge_is_read_back_to_the_last_code_point(books: &Books) {
         (of_report, "$where.{} \"x\" \\ %_ '"),
         (of_study(), &longest),
     ] {
-        let new = Charge { source, description: text(description), ..charge(books.patients[0], 29_900) };
-        let bare = record(books, new).await;
-        let coded = Charge { id: fresh_id(), task: task("XR-CHEST"), source: Source::Hand, ..bare.clone() };
+        let bare = Charge { description: text(description), ..charge(books.patients[0], 29_900) };
+        let bare = record(books, bare).await;
+        let coded = Charge { id: fresh_id(), task: task("XR-CHEST"), source, ..bare.clone() };
         let coded = record(books, coded).await;
         let mut found = books.ledger.charges(&[bare.id, coded.id]).await.unwrap();
         found.sort_by_key(|view| view.charge.id);
@@ -452,8 +452,9 @@ pub async fn charges_are_listed_by_patient_author_and_status(books: &Books) {
     let author = fresh_id();
     let by_author = Source::Study { study: fresh_id(), diagnosis: fresh_id(), author };
     let reported = Source::Report { report: fresh_id(), diagnosis: fresh_id(), author };
-    let authored = record(books, Charge { source: by_author, ..charge(patient, 100) }).await.id;
-    let report = record(books, Charge { source: reported, ..charge(other, 100) }).await.id;
+    let of_doctor = |source, patient| Charge { source, task: task("CT"), ..charge(patient, 100) };
+    let authored = record(books, of_doctor(by_author, patient)).await.id;
+    let report = record(books, of_doctor(reported, other)).await.id;
     let paid = record(books, charge(patient, 100)).await.id;
     let part_paid = record(books, charge(patient, 100)).await.id;
     let cancelled = record(books, charge(patient, 100)).await.id;

@@ -11,6 +11,7 @@
 //! - No SQL is made from what a client sent; values are bound.
 
 mod audit;
+mod financials;
 mod patients;
 mod readers;
 mod rows;

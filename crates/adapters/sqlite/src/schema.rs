@@ -4,7 +4,11 @@ use rusqlite::Connection;
 pub(crate) const VERSION: u32 = 1;
 
 /// The tables, a file for each domain, in the order of their references.
-const TABLES: &[&str] = &[include_str!("../schema/trail.sql"), include_str!("../schema/patients.sql")];
+const TABLES: &[&str] = &[
+    include_str!("../schema/trail.sql"),
+    include_str!("../schema/patients.sql"),
+    include_str!("../schema/financials.sql"),
+];
 
 /// Makes the tables, once. The inner `Err` is the version of a file that a newer program has written.
 pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), u32>> {

@@ -18,3 +18,26 @@ mod audit {
     use super::store;
     infirmary_audit::audit_log_laws!(store);
 }
+
+mod financials {
+    use infirmary_financials::testing::Books;
+    use infirmary_kernel::{Action, testing::trail};
+    use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
+    use infirmary_sqlite::SqliteStore;
+    use tempfile::TempDir;
+
+    async fn books() -> (Books, TempDir) {
+        let (store, folder) = super::store().await;
+        let known = [known(&store).await, known(&store).await, known(&store).await];
+        (Books::over(&store, known), folder)
+    }
+
+    async fn known(store: &SqliteStore) -> infirmary_kernel::PatientId {
+        let patient = patient("Ada", store.next_mrn().await.unwrap());
+        let trail = trail(Action::PATIENT_REGISTER);
+        store.register(RegisteredPatient { patient: patient.clone(), trail }).await.unwrap();
+        patient.id
+    }
+
+    infirmary_financials::ledger_laws!(books);
+}

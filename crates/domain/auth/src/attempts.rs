@@ -87,6 +87,13 @@ impl Counter {
     /// After this long without a failure a store may forget a counter.
     pub const FORGET_AFTER_DAYS: u64 = 30;
 
+    /// From when on a store may forget the counter; `None` while it keeps a password off.
+    pub fn forget_at(&self) -> Option<Timestamp> {
+        // Of an address, the last failure may be later than `since` by as much as the window.
+        let quiet = Duration::from_secs(Self::ADDRESS_WINDOW_SECONDS + Self::FORGET_AFTER_DAYS * 24 * 60 * 60);
+        (self.failures < Self::MAX_FAILURES).then(|| self.since.plus(quiet))
+    }
+
     fn refusal(&mut self, now: Timestamp) -> Option<Admission> {
         let off = self.failures >= Self::MAX_FAILURES;
         if !off && self.blocked_until <= now {
@@ -195,6 +202,22 @@ mod tests {
         now = now.plus(SECOND * 60 * 60 * 24 * 365);
         assert_eq!(wait(begin(&mut email, None, now)), Some(900));
         assert_eq!(email.failures, 100, "a refusal is not a failure");
+    }
+
+    #[test]
+    fn a_counter_may_be_forgotten_after_thirty_quiet_days_unless_it_keeps_a_password_off() {
+        let (day, now) = (SECOND * 60 * 60 * 24, ManualClock::default().now());
+        let mut email = Counter { failures: 98, ..Counter::default() };
+        begin(&mut email, None, now);
+        assert!(email.forget_at().is_some_and(|time| (now.plus(day * 30)..now.plus(day * 31)).contains(&time)));
+        begin(&mut email, None, now.plus(day));
+        assert_eq!(email.forget_at(), None);
+
+        let (mut address, late) = (Counter::default(), now.plus(SECOND * 599));
+        for at in [now, late] {
+            fail(&mut address, &Attempt::new(&EmailAddress::parse("ada@example.org").unwrap(), None, at));
+        }
+        assert!(address.forget_at().is_some_and(|time| time >= late.plus(day * 30)));
     }
 
     #[test]

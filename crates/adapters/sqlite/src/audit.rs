@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use infirmary_audit::{AuditLog, Entry, EntryFilter, Head, Sealed};
-use infirmary_kernel::{Action, Page, PageRequest, Sha256Digest, StoreError};
+use infirmary_kernel::{Action, Page, PageRequest, StoreError};
 use rusqlite::{Connection, Error, Row, ToSql, params, params_from_iter, types::Type};
 
 use crate::{
@@ -79,6 +79,6 @@ fn sealed(row: &Row<'_>) -> rusqlite::Result<Sealed> {
         patient: row.optional_id("patient")?,
         action: Action::from_stored(row.get("action")?),
         canonical: row.get("form")?,
-        hash: Sha256Digest::from_bytes(row.get("hash")?),
+        hash: row.digest("hash")?,
     })
 }

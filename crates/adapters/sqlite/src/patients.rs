@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_it
 
 use crate::{
     SqliteStore,
-    rows::{OrWriteError, RowExt, blob, optional_blob},
+    rows::{OrWriteError, RowExt, blob, optional_blob, place_after, unopposed},
     writer::Transaction,
 };
 
@@ -25,11 +25,7 @@ impl PatientStore for SqliteStore {
                 .and_then(|mut take| take.query_row((), |row| row.get(0)))
                 .or_write_error()
         });
-        match taken.await {
-            Ok(serial) => Ok(Mrn::from_serial(serial)),
-            Err(WriteError::Store(error)) => Err(error),
-            Err(other) => Err(StoreError::Unavailable { reason: other.to_string() }),
-        }
+        taken.await.map(Mrn::from_serial).map_err(unopposed)
     }
 
     async fn register(&self, registered: RegisteredPatient) -> Result<Written, WriteError> {
@@ -67,10 +63,9 @@ impl PatientStore for SqliteStore {
     }
 
     async fn list(&self, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
-        let after = page.after_time().unwrap_or_default();
+        let (time, id) = place_after(page);
         let limit = page.limit;
         self.read(move |connection| {
-            let (time, id) = after.map_or((i64::MAX, [u8::MAX; 16]), |(time, id)| (time.unix_ms(), id.into_bytes()));
             let rows = connection
                 .prepare_cached(
                     "SELECT * FROM patients WHERE (registered_at, id) < (?, ?) ORDER BY registered_at DESC, id DESC LIMIT ?",

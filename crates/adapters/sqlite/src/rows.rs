@@ -1,7 +1,7 @@
 //! Between rows and domain values. Ids are 16 bytes, times are milliseconds, amounts are minor units.
 
-use infirmary_kernel::{Id, Invalid, StoreError, Timestamp, WriteError};
-use rusqlite::{Error, ErrorCode, Row, types::Type};
+use infirmary_kernel::{Id, Invalid, PageRequest, Sha256Digest, StoreError, Timestamp, WriteError};
+use rusqlite::{Error, ErrorCode, Row, RowIndex, types::Type};
 
 /// A row that cannot be read, as opposed to a store that cannot be reached.
 pub(crate) fn store_error(error: &Error) -> StoreError {
@@ -46,54 +46,73 @@ impl<T> OrWriteError<T> for rusqlite::Result<T> {
     }
 }
 
+/// Of a write that no law stands against.
+pub(crate) fn unopposed(error: WriteError) -> StoreError {
+    match error {
+        WriteError::Store(error) => error,
+        other => StoreError::Unavailable { reason: other.to_string() },
+    }
+}
+
 fn names_column(message: &str, column: &str) -> bool {
     message
         .split_once("constraint failed: ")
         .is_some_and(|(_, columns)| columns.split(", ").next().is_some_and(|first| first == column))
 }
 
+/// Columns are named or, where a row is read at every request, counted.
 pub(crate) trait RowExt {
-    fn id<T>(&self, column: &str) -> rusqlite::Result<Id<T>>;
-    fn optional_id<T>(&self, column: &str) -> rusqlite::Result<Option<Id<T>>>;
-    fn time(&self, column: &str) -> rusqlite::Result<Timestamp>;
-    fn optional_time(&self, column: &str) -> rusqlite::Result<Option<Timestamp>>;
+    fn id<T>(&self, column: impl RowIndex) -> rusqlite::Result<Id<T>>;
+    fn optional_id<T>(&self, column: impl RowIndex) -> rusqlite::Result<Option<Id<T>>>;
+    fn time(&self, column: impl RowIndex) -> rusqlite::Result<Timestamp>;
+    fn optional_time(&self, column: impl RowIndex) -> rusqlite::Result<Option<Timestamp>>;
+    fn digest(&self, column: impl RowIndex) -> rusqlite::Result<Sha256Digest>;
+    fn optional_digest(&self, column: impl RowIndex) -> rusqlite::Result<Option<Sha256Digest>>;
     /// Text that was written from a valid value and has to be valid still.
-    fn parsed<T>(&self, column: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> rusqlite::Result<T>;
+    fn parsed<T>(&self, column: impl RowIndex, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> rusqlite::Result<T>;
     fn optional_parsed<T>(
         &self,
-        column: &str,
+        column: impl RowIndex,
         parse: impl FnOnce(&str) -> Result<T, Invalid>,
     ) -> rusqlite::Result<Option<T>>;
 }
 
 impl RowExt for Row<'_> {
-    fn id<T>(&self, column: &str) -> rusqlite::Result<Id<T>> {
+    fn id<T>(&self, column: impl RowIndex) -> rusqlite::Result<Id<T>> {
         self.get(column).map(|bytes: [u8; 16]| id_of(bytes))
     }
 
-    fn optional_id<T>(&self, column: &str) -> rusqlite::Result<Option<Id<T>>> {
+    fn optional_id<T>(&self, column: impl RowIndex) -> rusqlite::Result<Option<Id<T>>> {
         self.get(column).map(|bytes: Option<[u8; 16]>| bytes.map(id_of))
     }
 
-    fn time(&self, column: &str) -> rusqlite::Result<Timestamp> {
+    fn time(&self, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
         self.get(column).map(Timestamp::from_unix_ms)
     }
 
-    fn optional_time(&self, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    fn optional_time(&self, column: impl RowIndex) -> rusqlite::Result<Option<Timestamp>> {
         self.get(column).map(|time: Option<i64>| time.map(Timestamp::from_unix_ms))
     }
 
-    fn parsed<T>(&self, column: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> rusqlite::Result<T> {
-        let index = self.as_ref().column_index(column)?;
+    fn digest(&self, column: impl RowIndex) -> rusqlite::Result<Sha256Digest> {
+        self.get(column).map(Sha256Digest::from_bytes)
+    }
+
+    fn optional_digest(&self, column: impl RowIndex) -> rusqlite::Result<Option<Sha256Digest>> {
+        self.get(column).map(|bytes: Option<[u8; 32]>| bytes.map(Sha256Digest::from_bytes))
+    }
+
+    fn parsed<T>(&self, column: impl RowIndex, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> rusqlite::Result<T> {
+        let index = column.idx(self.as_ref())?;
         parse(self.get_ref(index)?.as_str()?).map_err(|invalid| damaged(index, invalid))
     }
 
     fn optional_parsed<T>(
         &self,
-        column: &str,
+        column: impl RowIndex,
         parse: impl FnOnce(&str) -> Result<T, Invalid>,
     ) -> rusqlite::Result<Option<T>> {
-        let index = self.as_ref().column_index(column)?;
+        let index = column.idx(self.as_ref())?;
         let text = self.get_ref(index)?.as_str_or_null()?;
         text.map(parse).transpose().map_err(|invalid| damaged(index, invalid))
     }
@@ -114,4 +133,12 @@ pub(crate) fn blob<T>(id: Id<T>) -> [u8; 16] {
 
 pub(crate) fn optional_blob<T>(id: Option<Id<T>>) -> Option<[u8; 16]> {
     id.map(blob)
+}
+
+/// Where a page of a list that is newest first starts: the time and id that all its items are before.
+pub(crate) fn place_after(page: &PageRequest) -> (i64, [u8; 16]) {
+    match page.after_time() {
+        Ok(Some((time, id))) => (time.unix_ms(), id.into_bytes()),
+        _ => (i64::MAX, [u8::MAX; 16]),
+    }
 }

@@ -3,21 +3,21 @@
 use async_trait::async_trait;
 use infirmary_audit::{Head, chain};
 use infirmary_kernel::{
-    AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, Sha256Digest, StoreError, Trail,
-    WriteError, Written,
+    AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, StoreError, Trail, WriteError,
+    Written,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     SqliteStore,
-    rows::{OrWriteError, RowExt, blob, optional_blob},
+    rows::{OrWriteError, RowExt, blob, optional_blob, unopposed},
     writer::Transaction,
 };
 
 pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     connection
         .prepare_cached("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1")?
-        .query_row((), |row| Ok(Head { sequence: row.get(0)?, hash: Sha256Digest::from_bytes(row.get(1)?) }))
+        .query_row((), |row| Ok(Head { sequence: row.get(0)?, hash: row.digest(1)? }))
         .optional()
         .map(|head| head.unwrap_or(Head::GENESIS))
 }
@@ -90,11 +90,7 @@ fn find_claim(connection: &Connection, account: AccountId, key: &IdempotencyKey)
 #[async_trait]
 impl Journal for SqliteStore {
     async fn append(&self, event: Event) -> Result<(), StoreError> {
-        let appended = self.write(move |transaction| transaction.seal(&event).or_write_error()).await;
-        appended.map_err(|error| match error {
-            WriteError::Store(error) => error,
-            other => StoreError::Unavailable { reason: other.to_string() },
-        })
+        self.write(move |transaction| transaction.seal(&event).or_write_error()).await.map_err(unopposed)
     }
 }
 

@@ -10,12 +10,16 @@
 //! - Laws of uniqueness are unique indexes; every query has an index.
 //! - No SQL is made from what a client sent; values are bound.
 
+mod accounts;
+mod attempts;
 mod audit;
 mod financials;
+mod invitations;
 mod patients;
 mod readers;
 mod rows;
 mod schema;
+mod sessions;
 mod store;
 mod trail;
 mod writer;

@@ -6,6 +6,7 @@ pub(crate) const VERSION: u32 = 1;
 /// The tables, a file for each domain, in the order of their references.
 const TABLES: &[&str] = &[
     include_str!("../schema/trail.sql"),
+    include_str!("../schema/auth.sql"),
     include_str!("../schema/patients.sql"),
     include_str!("../schema/financials.sql"),
 ];

@@ -41,3 +41,17 @@ mod financials {
 
     infirmary_financials::ledger_laws!(books);
 }
+
+mod auth {
+    use std::sync::Arc;
+
+    use infirmary_auth::testing::Stores;
+    use tempfile::TempDir;
+
+    async fn stores() -> (Stores, TempDir) {
+        let (store, folder) = super::store().await;
+        (Stores::of(Arc::new(store)), folder)
+    }
+
+    infirmary_auth::auth_store_laws!(stores);
+}

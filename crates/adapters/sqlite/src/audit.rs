@@ -1,11 +1,12 @@
 use async_trait::async_trait;
 use infirmary_audit::{AuditLog, Entry, EntryFilter, Head, Sealed};
-use infirmary_kernel::{Action, Page, PageRequest, StoreError};
-use rusqlite::{Connection, Error, Row, ToSql, params, params_from_iter, types::Type};
+use infirmary_kernel::{Action, Page, PageRequest, StoreError, Timestamp};
+use rusqlite::{Connection, Error, Row, params, types::Type};
 
 use crate::{
     SqliteStore,
     rows::{RowExt, blob},
+    statement::Statement,
     trail,
 };
 
@@ -31,44 +32,32 @@ impl AuditLog for SqliteStore {
     }
 }
 
-/// Only conditions that are asked for stand in the statement, so that each is answered by its index, newest first.
 fn find(connection: &Connection, filter: &EntryFilter, page: &PageRequest) -> rusqlite::Result<Page<Entry>> {
-    let mut sql = String::from("SELECT * FROM audit WHERE 1");
-    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-    let mut and = |condition: &str, value: Box<dyn ToSql>| {
-        sql.push_str(condition);
-        values.push(value);
-    };
-    if let Some(patient) = filter.patient {
-        and(" AND patient = ?", Box::new(blob(patient)));
-    }
-    if let Some(account) = filter.account {
-        and(" AND account = ?", Box::new(blob(account)));
-    }
-    if let Some(account) = filter.except_account {
-        and(" AND account IS NOT ?", Box::new(blob(account)));
-    }
-    if let Some(action) = &filter.action {
-        and(" AND action = ?", Box::new(action.as_str().to_owned()));
-    }
-    if let Some(from) = filter.from {
-        and(" AND at >= ?", Box::new(from.unix_ms()));
-    }
-    if let Some(to) = filter.to {
-        and(" AND at < ?", Box::new(to.unix_ms()));
-    }
-    if let Ok(Some((at, place))) = page.after_time() {
-        and(" AND (at, sequence) < (?,", Box::new(at.unix_ms()));
-        and(" ?)", Box::new(i64::try_from(place.as_u128()).unwrap_or(i64::MAX)));
-    }
-    and(" ORDER BY at DESC, sequence DESC LIMIT ?", Box::new(page.limit.get() + 1));
-    let entries = connection
-        .prepare_cached(&sql)?
-        .query_map(params_from_iter(values), |row| {
-            sealed(row)?.open().map_err(|error| Error::FromSqlConversionFailure(0, Type::Blob, Box::new(error)))
-        })?
-        .collect::<Result<_, _>>()?;
+    let entries = finding(filter, page).rows(connection, |row| {
+        sealed(row)?.open().map_err(|error| Error::FromSqlConversionFailure(0, Type::Blob, Box::new(error)))
+    })?;
     Ok(Page::of_rows(entries, page.limit, Entry::cursor))
+}
+
+/// Every index of the table ends with the place in the chain, so the order costs nothing. A plus keeps an index from
+/// being chosen where a narrower one is.
+fn finding(filter: &EntryFilter, page: &PageRequest) -> Statement {
+    let mut query = Statement::new("SELECT * FROM audit WHERE 1");
+    query.push_if(filter.patient, " AND patient = ?", blob);
+    let account = if filter.patient.is_some() { " AND +account = ?" } else { " AND account = ?" };
+    query.push_if(filter.account, account, blob);
+    query.push_if(filter.except_account, " AND account IS NOT ?", blob);
+    let led = filter.patient.is_some() || filter.account.is_some();
+    let action = if led { " AND +action = ?" } else { " AND action = ?" };
+    query.push_if(filter.action.as_ref(), action, |action| action.as_str().to_owned());
+    query.push_if(filter.from, " AND at >= ?", Timestamp::unix_ms);
+    query.push_if(filter.to, " AND at < ?", Timestamp::unix_ms);
+    if let Ok(Some((at, place))) = page.after_time() {
+        let place = i64::try_from(place.as_u128()).unwrap_or(i64::MAX);
+        query.push(" AND (at, sequence) < (?, ?)", [Box::new(at.unix_ms()), Box::new(place)]);
+    }
+    query.push(" ORDER BY at DESC, sequence DESC LIMIT ?", [Box::new(page.limit.get() + 1)]);
+    query
 }
 
 fn sealed(row: &Row<'_>) -> rusqlite::Result<Sealed> {
@@ -81,4 +70,36 @@ fn sealed(row: &Row<'_>) -> rusqlite::Result<Sealed> {
         canonical: row.get("form")?,
         hash: row.digest("hash")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use infirmary_kernel::{Cursor, testing::fresh_id};
+
+    use super::*;
+
+    #[test]
+    fn every_filter_is_answered_from_one_index_in_the_order_of_time() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&mut connection).unwrap().unwrap();
+        let any = EntryFilter::default;
+        let (patient, account, except_account) = (Some(fresh_id()), Some(fresh_id()), Some(fresh_id()));
+        let (action, at) = (Some(Action::PATIENT_READ), Some(Timestamp::from_unix_ms(0)));
+        let filters = [
+            (any(), "time"),
+            (EntryFilter { from: at, to: at, ..any() }, "time"),
+            (EntryFilter { patient, except_account, ..any() }, "patient"),
+            (EntryFilter { patient, account, action: action.clone(), from: at, ..any() }, "patient"),
+            (EntryFilter { account, action: action.clone(), to: at, ..any() }, "account"),
+            (EntryFilter { action, ..any() }, "action"),
+        ];
+        for (filter, index) in filters {
+            for after in [None, Some(Cursor::at(Timestamp::from_unix_ms(5), uuid::Uuid::from_u128(7)))] {
+                let page = PageRequest { after, ..PageRequest::default() };
+                let plan = finding(&filter, &page).plan(&connection).join("; ");
+                assert!(plan.contains(&format!("audit_by_{index}")), "{filter:?}: {plan}");
+                assert!(!plan.contains("TEMP B-TREE"), "{filter:?} is sorted: {plan}");
+            }
+        }
+    }
 }

@@ -13,6 +13,7 @@
 mod accounts;
 mod attempts;
 mod audit;
+mod diagnosis;
 mod financials;
 mod invitations;
 mod patients;
@@ -20,7 +21,9 @@ mod readers;
 mod rows;
 mod schema;
 mod sessions;
+mod statement;
 mod store;
+mod tasks;
 mod trail;
 mod writer;
 

@@ -1,5 +1,7 @@
 //! SQLite keeps the laws of every store port.
 
+use infirmary_kernel::{Action, PatientId, testing::trail};
+use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
 use infirmary_sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -19,24 +21,41 @@ mod audit {
     infirmary_audit::audit_log_laws!(store);
 }
 
+/// A patient of the registry, for what has to be about one.
+async fn registered(store: &SqliteStore) -> PatientId {
+    let patient = patient("Ada", store.next_mrn().await.unwrap());
+    let (id, trail) = (patient.id, trail(Action::PATIENT_REGISTER));
+    store.register(RegisteredPatient { patient, trail }).await.unwrap();
+    id
+}
+
+mod diagnosis {
+    use infirmary_diagnosis::testing::laws::House;
+    use infirmary_kernel::testing::fresh_id;
+    use infirmary_sqlite::SqliteStore;
+
+    async fn house() -> House<SqliteStore> {
+        let (store, folder) = super::store().await;
+        let patients = [super::registered(&store).await, super::registered(&store).await];
+        House { store, patients, doctors: [fresh_id(), fresh_id()], study: Some(fresh_id()), keep: Box::new(folder) }
+    }
+
+    infirmary_diagnosis::diagnosis_store_laws!(house);
+}
+
+mod tasks {
+    use super::store;
+    infirmary_diagnosis::task_store_laws!(store);
+}
+
 mod financials {
     use infirmary_financials::testing::Books;
-    use infirmary_kernel::{Action, testing::trail};
-    use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
-    use infirmary_sqlite::SqliteStore;
     use tempfile::TempDir;
 
     async fn books() -> (Books, TempDir) {
         let (store, folder) = super::store().await;
-        let known = [known(&store).await, known(&store).await, known(&store).await];
+        let known = [super::registered(&store).await, super::registered(&store).await, super::registered(&store).await];
         (Books::over(&store, known), folder)
-    }
-
-    async fn known(store: &SqliteStore) -> infirmary_kernel::PatientId {
-        let patient = patient("Ada", store.next_mrn().await.unwrap());
-        let trail = trail(Action::PATIENT_REGISTER);
-        store.register(RegisteredPatient { patient: patient.clone(), trail }).await.unwrap();
-        patient.id
     }
 
     infirmary_financials::ledger_laws!(books);

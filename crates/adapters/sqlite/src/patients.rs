@@ -49,10 +49,7 @@ impl PatientStore for SqliteStore {
 
     async fn find(&self, id: PatientId) -> Result<Option<Patient>, StoreError> {
         self.read(move |connection| {
-            connection
-                .prepare_cached("SELECT * FROM patients WHERE id = ?")?
-                .query_row([blob(id)], |row| patient(row))
-                .optional()
+            connection.prepare_cached("SELECT * FROM patients WHERE id = ?")?.query_row([blob(id)], patient).optional()
         })
         .await
     }

@@ -153,7 +153,7 @@ fn write_until_closed(connection: Connection, mut jobs: mpsc::Receiver<Box<dyn J
             tracing::error!(%reason, writes = batch.len(), "a transaction was not committed");
         }
         for job in batch.drain(..) {
-            job.answer(commit.as_ref().map(|()| ()));
+            job.answer(commit.as_ref().copied());
         }
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{charge_columns, outstanding, paid, payment, payment_view, refunded};
 use crate::{
     SqliteStore,
-    rows::{RowExt, blob},
+    rows::{RowExt, blob, place_after},
 };
 
 #[async_trait]
@@ -71,16 +71,6 @@ impl LedgerQueries for SqliteStore {
 
     async fn discrepancies(&self, currency: Currency, most: usize) -> Result<Vec<Discrepancy>, StoreError> {
         self.read_snapshot(move |connection| discrepancies(connection, currency, most)).await
-    }
-}
-
-/// The place before the first item of a list that is newest first.
-const BEFORE_ALL: (i64, [u8; 16]) = (i64::MAX, [u8::MAX; 16]);
-
-fn place_after(page: &PageRequest) -> (i64, [u8; 16]) {
-    match page.after_time() {
-        Ok(Some((time, id))) => (time.unix_ms(), id.into_bytes()),
-        _ => BEFORE_ALL,
     }
 }
 

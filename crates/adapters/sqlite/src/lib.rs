@@ -25,6 +25,7 @@ mod statement;
 mod store;
 mod tasks;
 mod trail;
+mod workflows;
 mod writer;
 
 pub use store::{OpenError, SqliteStore};

@@ -1,7 +1,8 @@
 -- Amounts are minor units. What is paid on a charge, and whether it is open, is the sum of what lies on it; no row keeps it.
+-- Charges and payments lie in the file in the order of an account: nearly every query is of one patient.
 
 CREATE TABLE charges (
-    id BLOB PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
     patient BLOB NOT NULL REFERENCES patients (id),
     -- With a report: that on the diagnosis. With a study: a task of it. With neither: by hand.
     study BLOB,
@@ -18,25 +19,25 @@ CREATE TABLE charges (
     voided_by BLOB,
     void_reason TEXT,
     CHECK (study IS NULL OR report IS NULL),
-    CHECK (study IS NULL AND report IS NULL OR task IS NOT NULL AND diagnosis IS NOT NULL AND author IS NOT NULL)
+    CHECK (study IS NULL AND report IS NULL OR task IS NOT NULL AND diagnosis IS NOT NULL AND author IS NOT NULL),
+    PRIMARY KEY (patient, charged_at, id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX charges_by_study ON charges (study, task) WHERE study IS NOT NULL;
 CREATE UNIQUE INDEX charges_by_reported_diagnosis ON charges (diagnosis) WHERE report IS NOT NULL;
-CREATE INDEX charges_by_patient ON charges (patient, charged_at, id);
 CREATE INDEX charges_by_author ON charges (author, charged_at, id) WHERE author IS NOT NULL;
 CREATE INDEX charges_by_time ON charges (charged_at, id);
 CREATE INDEX charges_by_void ON charges (voided_at) WHERE voided_at IS NOT NULL;
 
 CREATE TABLE payments (
-    id BLOB PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
     patient BLOB NOT NULL REFERENCES patients (id),
     amount INTEGER NOT NULL CHECK (amount > 0),
     currency TEXT NOT NULL,
     method TEXT NOT NULL,
     received_at INTEGER NOT NULL,
-    received_by BLOB NOT NULL
+    received_by BLOB NOT NULL,
+    PRIMARY KEY (patient, received_at, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX payments_by_patient ON payments (patient, received_at, id);
 CREATE INDEX payments_by_time ON payments (received_at, id);
 
 -- What of a payment lies on a charge; `position` is the order, oldest charge first.
@@ -49,16 +50,19 @@ CREATE TABLE allocations (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX allocations_by_charge ON allocations (charge, amount);
 
--- In the currency of its payment.
+-- Patient and currency are those of the payment.
 CREATE TABLE refunds (
     id BLOB PRIMARY KEY,
     payment BLOB NOT NULL REFERENCES payments (id),
+    patient BLOB NOT NULL,
+    currency TEXT NOT NULL,
     amount INTEGER NOT NULL CHECK (amount > 0),
     reason TEXT NOT NULL,
     refunded_at INTEGER NOT NULL,
     refunded_by BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX refunds_by_payment ON refunds (payment, refunded_at, id);
+CREATE INDEX refunds_by_patient ON refunds (patient, refunded_at, id);
 CREATE INDEX refunds_by_time ON refunds (refunded_at, id);
 
 -- What a refund takes back from a charge; `position` is the order, newest charge first.

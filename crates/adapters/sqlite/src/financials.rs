@@ -227,8 +227,8 @@ fn insert_payment(transaction: &Transaction<'_>, new: &Payment) -> Result<(), Wr
 fn insert_refund(transaction: &Transaction<'_>, new: &Refund) -> Result<(), WriteError> {
     let inserted = transaction
         .prepare_cached(
-            "INSERT INTO refunds (id, payment, amount, reason, refunded_at, refunded_by)
-             SELECT ?1, p.id, ?3, ?4, ?5, ?6 FROM payments p WHERE p.id = ?2 AND p.currency = ?7",
+            "INSERT INTO refunds (id, payment, patient, currency, amount, reason, refunded_at, refunded_by)
+             SELECT ?1, p.id, p.patient, p.currency, ?3, ?4, ?5, ?6 FROM payments p WHERE p.id = ?2 AND p.currency = ?7",
         )
         .and_then(|mut insert| {
             insert.execute(params![

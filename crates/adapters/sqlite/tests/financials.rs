@@ -76,12 +76,16 @@ async fn what_another_hand_has_written_is_found_and_named() {
         found_after("UPDATE refunds SET amount = 29").await,
         [(RefundAllocated, "refund"), (BalanceOfPatient, "patient")]
     );
+    assert_eq!(found_after("UPDATE refunds SET currency = 'USD'").await[0], (RefundAllocated, "refund"));
     assert_eq!(
         found_after("UPDATE refund_allocations SET amount = 81; UPDATE refunds SET amount = 81").await,
         [(ChargeWithinBounds, "charge"), (RefundAllocated, "refund")]
     );
     assert_eq!(
-        found_after("UPDATE charges SET currency = 'USD'; UPDATE payments SET currency = 'USD'").await,
+        found_after(
+            "UPDATE charges SET currency = 'USD'; UPDATE payments SET currency = 'USD'; UPDATE refunds SET currency = 'USD'"
+        )
+        .await,
         [(OneCurrency, "charge"), (OneCurrency, "payment")]
     );
 }

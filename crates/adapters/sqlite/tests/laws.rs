@@ -1,5 +1,7 @@
 //! SQLite keeps the laws of every store port.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
 use infirmary_kernel::{Action, PatientId, testing::trail};
 use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
 use infirmary_sqlite::SqliteStore;

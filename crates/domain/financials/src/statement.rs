@@ -1,6 +1,6 @@
 use infirmary_kernel::{
-    ChargeId, Cursor, Invalid, Limit, Money, MoneyError, Page, PatientId, PaymentId, RefundId, ShortText, TaskCode,
-    Timestamp,
+    ChargeId, Currency, Cursor, Invalid, Limit, Money, MoneyError, Page, PatientId, PaymentId, RefundId, ShortText,
+    TaskCode, Timestamp,
 };
 use uuid::Uuid;
 
@@ -87,6 +87,24 @@ pub struct StatementRows {
     pub entries: Vec<Entry>,
     /// Of the patient, over all entries.
     pub totals: Totals,
+}
+
+impl StatementRows {
+    /// Of all entries of a patient, in any order. For stores that read them all anyway, since each balance is the sum of
+    /// what came before.
+    pub fn of(
+        mut entries: Vec<Entry>,
+        currency: Currency,
+        after: Option<Place>,
+        limit: Limit,
+    ) -> Result<Self, MoneyError> {
+        entries.sort_by_key(Entry::place);
+        let totals = Totals::of(currency, &entries)?;
+        let begin = after.map_or(0, |after| entries.partition_point(|entry| entry.place() <= after));
+        let opening = Totals::of(currency, &entries[..begin])?.balance();
+        let entries = entries.into_iter().skip(begin).take(limit.get() + 1).collect();
+        Ok(Self { opening, entries, totals })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 use infirmary_kernel::{Currency, Money, MoneyError};
 
+use crate::{Entry, Posting};
+
 /// Four sums and the balance that follows from them: charged − voided − paid + refunded. Of a patient, of the house, or of
 /// a period (where the balance is by how much more is owed at its end than at its beginning).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,23 @@ impl Totals {
     pub const fn zero(currency: Currency) -> Self {
         let nothing = Money::zero(currency);
         Self { charged: nothing, voided: nothing, paid: nothing, refunded: nothing, balance: nothing }
+    }
+
+    /// What the entries come to. They are all in that currency.
+    pub fn of<'a>(currency: Currency, entries: impl IntoIterator<Item = &'a Entry>) -> Result<Self, MoneyError> {
+        entries.into_iter().try_fold(Self::zero(currency), |sum, entry| sum.with(&entry.posting, entry.amount))
+    }
+
+    /// These, and one posting more (or the part of it that belongs here).
+    pub fn with(self, posting: &Posting, amount: Money) -> Result<Self, MoneyError> {
+        let one = match posting {
+            Posting::Charge { .. } => [amount.amount_minor(), 0, 0, 0],
+            Posting::Void { .. } => [0, amount.amount_minor(), 0, 0],
+            Posting::Payment { .. } => [0, 0, amount.amount_minor(), 0],
+            Posting::Refund { .. } => [0, 0, 0, amount.amount_minor()],
+        };
+        let [charged, voided, paid, refunded] = one;
+        self.checked_add(Self::new(amount.currency(), charged, voided, paid, refunded)?)
     }
 
     pub const fn charged(&self) -> Money {

@@ -57,8 +57,7 @@ impl LedgerQueries for SqliteStore {
                      (SELECT coalesce(sum(amount), 0) FROM charges
                       WHERE currency = ?1 AND voided_at IS NOT NULL) AS voided,
                      (SELECT coalesce(sum(amount), 0) FROM payments WHERE currency = ?1) AS paid,
-                     (SELECT coalesce(sum(r.amount), 0) FROM refunds r JOIN payments p ON p.id = r.payment
-                      WHERE p.currency = ?1) AS refunded",
+                     (SELECT coalesce(sum(amount), 0) FROM refunds WHERE currency = ?1) AS refunded",
                 )?
                 .query_row([currency.as_str()], |row| totals(row, currency))
         })
@@ -134,20 +133,8 @@ fn list_payments(
     Ok(Page { items, next: page.next })
 }
 
-/// All entries of the patient `?1` in the currency `?2`. The ranks are those of [`Posting::rank`].
-macro_rules! entries {
-    () => {
-        "(SELECT charged_at AS at, 0 AS rank, id, amount, task, description, NULL AS reason, NULL AS method,
-              NULL AS payment FROM charges WHERE patient = ?1 AND currency = ?2
-          UNION ALL SELECT voided_at, 3, id, amount, task, description, void_reason, NULL, NULL
-              FROM charges WHERE patient = ?1 AND currency = ?2 AND voided_at IS NOT NULL
-          UNION ALL SELECT received_at, 1, id, amount, NULL, NULL, NULL, method, NULL
-              FROM payments WHERE patient = ?1 AND currency = ?2
-          UNION ALL SELECT r.refunded_at, 2, r.id, r.amount, NULL, NULL, r.reason, p.method, p.id
-              FROM payments p JOIN refunds r ON r.payment = p.id WHERE p.patient = ?1 AND p.currency = ?2)"
-    };
-}
-
+/// Reads the whole account, which lies in one place of the file: a third of the time that it takes to have the entries
+/// sorted, and the balance before them summed, by SQL.
 fn statement(
     connection: &Connection,
     patient: PatientId,
@@ -155,53 +142,44 @@ fn statement(
     after: Option<Place>,
     limit: Limit,
 ) -> rusqlite::Result<StatementRows> {
-    let (at, rank, id) =
-        after.map_or((i64::MIN, 0, [0; 16]), |place| (place.at.unix_ms(), place.rank, place.id.into_bytes()));
-    let entries = connection
-        .prepare_cached(concat!(
-            "SELECT * FROM ",
-            entries!(),
-            " WHERE (at, rank, id) > (?3, ?4, ?5) ORDER BY at, rank, id LIMIT ?6"
-        ))?
-        .query_map(params![blob(patient), currency.as_str(), at, rank, id, limit.get() + 1], |row| {
-            entry(row, currency)
-        })?
-        .collect::<Result<_, _>>()?;
-    let opening = match after {
-        None => Money::zero(currency),
-        Some(_) => connection
-            .prepare_cached(concat!(
-                "SELECT coalesce(sum(CASE WHEN rank IN (0, 2) THEN amount ELSE -amount END), 0) FROM ",
-                entries!(),
-                " WHERE (at, rank, id) <= (?3, ?4, ?5)"
-            ))?
-            .query_row(params![blob(patient), currency.as_str(), at, rank, id], |row| row.get(0))
-            .map(|amount_minor| Money::new(amount_minor, currency))?,
+    let mut entries = Vec::new();
+    let mut post = |at, posting, amount_minor| {
+        entries.push(Entry { at, posting, amount: Money::new(amount_minor, currency) });
     };
-    Ok(StatementRows { opening, entries, totals: totals_of_patient(connection, patient, currency)? })
-}
-
-fn entry(row: &Row<'_>, currency: Currency) -> rusqlite::Result<Entry> {
-    let task = || row.optional_parsed("task", TaskCode::parse);
-    let text = |column| row.parsed(column, ShortText::parse);
-    let method = || row.parsed("method", PaymentMethod::parse);
-    let posting = match row.get::<_, i64>("rank")? {
-        0 => Posting::Charge { charge: row.id("id")?, task: task()?, description: text("description")? },
-        1 => Posting::Payment { payment: row.id("id")?, method: method()? },
-        2 => Posting::Refund {
-            refund: row.id("id")?,
-            payment: row.id("payment")?,
-            method: method()?,
-            reason: text("reason")?,
-        },
-        _ => Posting::Void {
-            charge: row.id("id")?,
-            task: task()?,
-            description: text("description")?,
-            reason: text("reason")?,
-        },
-    };
-    Ok(Entry { at: row.time("at")?, posting, amount: Money::new(row.get("amount")?, currency) })
+    let account = params![blob(patient), currency.as_str()];
+    let mut charges = connection.prepare_cached(
+        "SELECT id, amount, charged_at, task, description, voided_at, void_reason
+         FROM charges WHERE patient = ? AND currency = ?",
+    )?;
+    let mut rows = charges.query(account)?;
+    while let Some(row) = rows.next()? {
+        let (charge, amount_minor, at) = (row.id(0)?, row.get(1)?, row.time(2)?);
+        let task = row.optional_parsed(3, TaskCode::parse)?;
+        let description = row.parsed(4, ShortText::parse)?;
+        if let Some(at) = row.optional_time(5)? {
+            let (task, description) = (task.clone(), description.clone());
+            let reason = row.parsed(6, ShortText::parse)?;
+            post(at, Posting::Void { charge, task, description, reason }, amount_minor);
+        }
+        post(at, Posting::Charge { charge, task, description }, amount_minor);
+    }
+    let mut payments = connection
+        .prepare_cached("SELECT id, amount, received_at, method FROM payments WHERE patient = ? AND currency = ?")?;
+    let mut rows = payments.query(account)?;
+    while let Some(row) = rows.next()? {
+        let method = row.parsed(3, PaymentMethod::parse)?;
+        post(row.time(2)?, Posting::Payment { payment: row.id(0)?, method }, row.get(1)?);
+    }
+    let mut refunds = connection.prepare_cached(
+        "SELECT r.id, r.amount, r.refunded_at, r.payment, r.reason, p.method
+         FROM refunds r JOIN payments p ON p.id = r.payment WHERE r.patient = ? AND r.currency = ?",
+    )?;
+    let mut rows = refunds.query(account)?;
+    while let Some(row) = rows.next()? {
+        let (method, reason) = (row.parsed(5, PaymentMethod::parse)?, row.parsed(4, ShortText::parse)?);
+        post(row.time(2)?, Posting::Refund { refund: row.id(0)?, payment: row.id(3)?, method, reason }, row.get(1)?);
+    }
+    StatementRows::of(entries, currency, after, limit).map_err(unsummable)
 }
 
 fn totals_of_patient(connection: &Connection, patient: PatientId, currency: Currency) -> rusqlite::Result<Totals> {
@@ -212,8 +190,7 @@ fn totals_of_patient(connection: &Connection, patient: PatientId, currency: Curr
                   coalesce(sum(amount) FILTER (WHERE voided_at IS NOT NULL), 0) AS voided
               FROM charges WHERE patient = ?1 AND currency = ?2),
              (SELECT coalesce(sum(amount), 0) AS paid FROM payments WHERE patient = ?1 AND currency = ?2),
-             (SELECT coalesce(sum(r.amount), 0) AS refunded FROM payments p JOIN refunds r ON r.payment = p.id
-              WHERE p.patient = ?1 AND p.currency = ?2)",
+             (SELECT coalesce(sum(amount), 0) AS refunded FROM refunds WHERE patient = ?1 AND currency = ?2)",
         )?
         .query_row(params![blob(patient), currency.as_str()], |row| totals(row, currency))
 }
@@ -249,9 +226,8 @@ const BY_DAY: &str = sums!(
      FROM charges WHERE voided_at >= ?1 AND voided_at < ?2 AND currency = ?3",
     "SELECT (received_at + 62135596800000) / 86400000, 0, 0, amount, 0
      FROM payments WHERE received_at >= ?1 AND received_at < ?2 AND currency = ?3",
-    "SELECT (r.refunded_at + 62135596800000) / 86400000, 0, 0, 0, r.amount
-     FROM refunds r JOIN payments p ON p.id = r.payment
-     WHERE r.refunded_at >= ?1 AND r.refunded_at < ?2 AND p.currency = ?3"
+    "SELECT (refunded_at + 62135596800000) / 86400000, 0, 0, 0, amount
+     FROM refunds WHERE refunded_at >= ?1 AND refunded_at < ?2 AND currency = ?3"
 );
 
 const BY_TASK: &str = sums!(
@@ -264,7 +240,7 @@ const BY_TASK: &str = sums!(
      WHERE p.received_at >= ?1 AND p.received_at < ?2 AND p.currency = ?3",
     "SELECT c.task, 0, 0, 0, t.amount
      FROM refunds r JOIN refund_allocations t ON t.refund = r.id JOIN charges c ON c.id = t.charge
-     WHERE r.refunded_at >= ?1 AND r.refunded_at < ?2 AND c.currency = ?3"
+     WHERE r.refunded_at >= ?1 AND r.refunded_at < ?2 AND r.currency = ?3"
 );
 
 /// Charges and voids have no method; they are told under none, for the totals.
@@ -277,7 +253,7 @@ const BY_METHOD: &str = sums!(
      FROM payments WHERE received_at >= ?1 AND received_at < ?2 AND currency = ?3",
     "SELECT p.method, 0, 0, 0, r.amount
      FROM refunds r JOIN payments p ON p.id = r.payment
-     WHERE r.refunded_at >= ?1 AND r.refunded_at < ?2 AND p.currency = ?3"
+     WHERE r.refunded_at >= ?1 AND r.refunded_at < ?2 AND r.currency = ?3"
 );
 
 /// The first characters of a day's date.
@@ -351,8 +327,8 @@ const LAWS: &[(BookLaw, &str)] = &[
     ),
     (
         BookLaw::RefundAllocated,
-        "SELECT r.id FROM refunds r WHERE ?1 IS NOT NULL AND (
-             r.amount <> (SELECT coalesce(sum(t.amount), 0) FROM refund_allocations t WHERE t.refund = r.id)
+        "SELECT r.id FROM refunds r LEFT JOIN payments p ON p.id = r.payment WHERE ?1 IS NOT NULL AND (
+             p.id IS NULL OR p.patient <> r.patient OR p.currency <> r.currency OR r.amount <> (SELECT coalesce(sum(t.amount), 0) FROM refund_allocations t WHERE t.refund = r.id)
              OR EXISTS (SELECT 1 FROM refund_allocations t WHERE t.refund = r.id AND (t.amount <= 0 OR
                  (SELECT coalesce(sum(o.amount), 0) FROM refunds e JOIN refund_allocations o ON o.refund = e.id
                   WHERE e.payment = r.payment AND o.charge = t.charge)
@@ -367,8 +343,7 @@ const LAWS: &[(BookLaw, &str)] = &[
              - (SELECT coalesce(sum(amount), 0) FROM charges
                 WHERE patient = p.id AND currency = ?1 AND voided_at IS NOT NULL)
              - (SELECT coalesce(sum(amount), 0) FROM payments WHERE patient = p.id AND currency = ?1)
-             + (SELECT coalesce(sum(r.amount), 0) FROM payments m JOIN refunds r ON r.payment = m.id
-                WHERE m.patient = p.id AND m.currency = ?1)
+             + (SELECT coalesce(sum(amount), 0) FROM refunds WHERE patient = p.id AND currency = ?1)
              <> (SELECT coalesce(sum(",
             outstanding!(),
             "), 0) FROM charges c WHERE c.patient = p.id AND c.currency = ?1 AND c.voided_at IS NULL) LIMIT ?2"

@@ -6,8 +6,8 @@ use std::{
 
 use async_trait::async_trait;
 use infirmary_kernel::{
-    AccountId, ChargeId, Claim, Currency, Cursor, Event, IdempotencyKey, Journal, Limit, Money, Page, PageRequest,
-    PatientId, PaymentId, Receipts, RefundId, StoreError, Timestamp, WriteError, Written,
+    AccountId, ChargeId, Claim, Currency, Cursor, Event, IdempotencyKey, Journal, Limit, Money, MoneyError, Page,
+    PageRequest, PatientId, PaymentId, Receipts, RefundId, StoreError, Timestamp, WriteError, Written,
     testing::{MemoryJournal, locked},
 };
 
@@ -151,7 +151,7 @@ impl Rows {
         for (_, entry) in self.entries(currency).iter().filter(|(_, entry)| period.contains(entry.at)) {
             for (key, amount) in keys(self, entry) {
                 let sum = sums.entry(key).or_insert(Totals::zero(currency));
-                *sum = add(*sum, &entry.posting, amount, currency)?;
+                *sum = sum.with(&entry.posting, amount).map_err(unsummable)?;
             }
         }
         Ok(sums)
@@ -179,19 +179,8 @@ impl Rows {
     }
 }
 
-fn add(sum: Totals, posting: &Posting, amount: Money, currency: Currency) -> Result<Totals, StoreError> {
-    let amount = amount.amount_minor();
-    let one = match posting {
-        Posting::Charge { .. } => Totals::new(currency, amount, 0, 0, 0),
-        Posting::Void { .. } => Totals::new(currency, 0, amount, 0, 0),
-        Posting::Payment { .. } => Totals::new(currency, 0, 0, amount, 0),
-        Posting::Refund { .. } => Totals::new(currency, 0, 0, 0, amount),
-    };
-    one.and_then(|one| sum.checked_add(one)).map_err(|error| StoreError::Corrupt { reason: error.to_string() })
-}
-
-fn total<'a>(entries: impl IntoIterator<Item = &'a Entry>, currency: Currency) -> Result<Totals, StoreError> {
-    entries.into_iter().try_fold(Totals::zero(currency), |sum, entry| add(sum, &entry.posting, entry.amount, currency))
+fn unsummable(error: MoneyError) -> StoreError {
+    StoreError::Corrupt { reason: error.to_string() }
 }
 
 fn page<T>(mut items: Vec<T>, request: &PageRequest, place: impl Fn(&T) -> (Timestamp, uuid::Uuid)) -> Page<T> {
@@ -314,25 +303,21 @@ impl LedgerQueries for MemoryLedger {
         limit: Limit,
     ) -> Result<StatementRows, StoreError> {
         let entries = locked(&self.rows).entries(currency).into_iter();
-        let entries: Vec<Entry> = entries.filter(|(of, _)| *of == patient).map(|(_, entry)| entry).collect();
-        let begin = entries.partition_point(|entry| after.is_some_and(|after| entry.place() <= after));
-        Ok(StatementRows {
-            opening: total(&entries[..begin], currency)?.balance(),
-            totals: total(&entries, currency)?,
-            entries: entries.into_iter().skip(begin).take(limit.get() + 1).collect(),
-        })
+        let entries = entries.filter(|(of, _)| *of == patient).map(|(_, entry)| entry).collect();
+        StatementRows::of(entries, currency, after, limit).map_err(unsummable)
     }
 
     async fn totals_of_patients(&self, patients: &[PatientId], currency: Currency) -> Result<Vec<Totals>, StoreError> {
         let entries = locked(&self.rows).entries(currency);
         let of = |patient: &PatientId| {
-            total(entries.iter().filter(|(of, _)| of == patient).map(|(_, entry)| entry), currency)
+            Totals::of(currency, entries.iter().filter(|(of, _)| of == patient).map(|(_, entry)| entry))
         };
-        patients.iter().map(of).collect()
+        patients.iter().map(of).collect::<Result<_, _>>().map_err(unsummable)
     }
 
     async fn totals_of_house(&self, currency: Currency) -> Result<Totals, StoreError> {
-        total(locked(&self.rows).entries(currency).iter().map(|(_, entry)| entry), currency)
+        let entries = locked(&self.rows).entries(currency);
+        Totals::of(currency, entries.iter().map(|(_, entry)| entry)).map_err(unsummable)
     }
 
     async fn summary(&self, period: Period, by: SummaryBy, currency: Currency) -> Result<Summary, StoreError> {
@@ -350,7 +335,8 @@ impl LedgerQueries for MemoryLedger {
             })?,
         };
         let all = rows.entries(currency);
-        let totals = total(all.iter().map(|(_, entry)| entry).filter(|entry| period.contains(entry.at)), currency)?;
+        let within = all.iter().map(|(_, entry)| entry).filter(|entry| period.contains(entry.at));
+        let totals = Totals::of(currency, within).map_err(unsummable)?;
         let rows = sums.into_iter().map(|(key, totals)| SummaryRow { key, totals }).collect();
         Ok(Summary { period, by, rows, totals })
     }
@@ -389,7 +375,7 @@ impl LedgerQueries for MemoryLedger {
         for patient in &rows.patients {
             let entries = rows.entries(currency);
             let of_patient = entries.iter().filter(|(of, _)| of == patient).map(|(_, entry)| entry);
-            let balance = total(of_patient, currency)?.balance().amount_minor();
+            let balance = Totals::of(currency, of_patient).map_err(unsummable)?.balance().amount_minor();
             let charges = rows.charges.values().filter(|charge| charge.patient == *patient);
             let outstanding: i64 = charges.map(|charge| rows.view(charge).outstanding().amount_minor()).sum();
             note(BookLaw::BalanceOfPatient, patient.as_uuid(), balance == outstanding);

@@ -22,7 +22,7 @@ impl EnsureTasks {
             let new = NewTask {
                 code: TaskCode::parse(code)?,
                 name: ShortText::parse(name)?,
-                description: LongText::parse("")?,
+                description: LongText::default(),
                 price: Catalogue::default_amount(units, self.currency),
             };
             let now = self.gate.now();

@@ -108,5 +108,5 @@ pub(crate) fn in_currency(amount: Money, currency: Currency) -> Result<Money, In
         return Ok(amount);
     }
     let detail = format!("is {}; the facility's currency is {currency}", amount.currency());
-    Err(Invalid::new("/price/amount/currency", detail))
+    Err(Invalid::new("/price/currency", detail))
 }

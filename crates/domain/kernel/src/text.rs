@@ -93,6 +93,13 @@ impl FileName {
     }
 }
 
+/// Nothing was said.
+impl Default for LongText {
+    fn default() -> Self {
+        Self(String::new())
+    }
+}
+
 impl LongText {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

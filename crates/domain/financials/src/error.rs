@@ -1,6 +1,6 @@
 use infirmary_kernel::{AccessError, Invalid, Money, StoreError, WriteError};
 
-use crate::Payment;
+use crate::{Payment, Statement};
 
 #[derive(Debug, thiserror::Error)]
 pub enum FinancialsError {
@@ -24,6 +24,9 @@ pub enum FinancialsError {
     TooManyCharges,
     #[error("a refund cannot be more than is left of the payment: {left}")]
     MoreThanRefundable { left: Money },
+    /// Read it in pages.
+    #[error("a statement on paper has at most {} entries", Statement::MAX_ENTRIES_ON_PAPER)]
+    TooLongForPaper,
     #[error(transparent)]
     Write(#[from] WriteError),
 }

@@ -1,7 +1,6 @@
 use async_trait::async_trait;
 use infirmary_kernel::{
-    AccountId, ChargeId, Currency, Limit, Page, PageRequest, PatientId, PaymentId, StoreError, Trail, WriteError,
-    Written,
+    AccountId, ChargeId, Currency, Page, PageRequest, PatientId, PaymentId, StoreError, Trail, WriteError, Written,
 };
 use uuid::Uuid;
 
@@ -93,7 +92,7 @@ pub enum BookLaw {
     ChargeWithinBounds,
     /// The allocations of a payment are positive, sum up to it, and lie on charges of its patient.
     PaymentAllocated,
-    /// The allocations of a refund are positive, sum up to it, and leave nothing less than zero of the payment on a charge.
+    /// The allocations of a refund are positive, sum up to it, and leave no less than zero of the payment on a charge.
     RefundAllocated,
     /// Charges − voids − payments + refunds of a patient is what is outstanding on the charges.
     BalanceOfPatient,
@@ -133,13 +132,13 @@ pub trait LedgerQueries: Send + Sync {
         patient: Option<PatientId>,
         page: &PageRequest,
     ) -> Result<Page<PaymentView>, StoreError>;
-    /// Entries after the place given, one more than `limit` when there are more.
+    /// The first `most` entries after the place given.
     async fn statement(
         &self,
         patient: PatientId,
         currency: Currency,
         after: Option<Place>,
-        limit: Limit,
+        most: usize,
     ) -> Result<StatementRows, StoreError>;
     async fn totals_of_patients(&self, patients: &[PatientId], currency: Currency) -> Result<Vec<Totals>, StoreError>;
     async fn totals_of_house(&self, currency: Currency) -> Result<Totals, StoreError>;

@@ -102,8 +102,23 @@ impl Queries {
         let subject = Subject::all("statement").of_patient(patient);
         self.gate.admit_to(caller, Permission::ReadPayments, patient, subject.clone()).await?;
         let after = page.after.as_ref().map(Place::of).transpose()?;
-        let rows = self.queries.statement(patient, self.currency, after, page.limit).await?;
-        let statement = Statement::of(patient, rows, page.limit).map_err(unsummable)?;
+        let most = page.limit.get();
+        let rows = self.queries.statement(patient, self.currency, after, most + 1).await?;
+        let statement = Statement::of(patient, rows, most).map_err(unsummable)?;
+        self.gate.witness(caller, Action::STATEMENT_READ, subject).await?;
+        Ok(statement)
+    }
+
+    /// All of it, for paper: at most [`Statement::MAX_ENTRIES_ON_PAPER`] entries.
+    pub async fn whole_statement(&self, caller: &Caller, patient: PatientId) -> Result<Statement, FinancialsError> {
+        let subject = Subject::all("statement").of_patient(patient);
+        self.gate.admit_to(caller, Permission::ReadPayments, patient, subject.clone()).await?;
+        let most = Statement::MAX_ENTRIES_ON_PAPER;
+        let rows = self.queries.statement(patient, self.currency, None, most + 1).await?;
+        let statement = Statement::of(patient, rows, most).map_err(unsummable)?;
+        if statement.lines.next.is_some() {
+            return Err(FinancialsError::TooLongForPaper);
+        }
         self.gate.witness(caller, Action::STATEMENT_READ, subject).await?;
         Ok(statement)
     }

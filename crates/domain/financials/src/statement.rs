@@ -1,6 +1,6 @@
 use infirmary_kernel::{
-    ChargeId, Currency, Cursor, Invalid, Limit, Money, MoneyError, Page, PatientId, PaymentId, RefundId, ShortText,
-    TaskCode, Timestamp,
+    ChargeId, Currency, Cursor, Invalid, Money, MoneyError, Page, PatientId, PaymentId, RefundId, ShortText, TaskCode,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -83,7 +83,7 @@ impl Place {
 pub struct StatementRows {
     /// What was owed before the first of the entries.
     pub opening: Money,
-    /// In the order of their places; one more than the page holds when there is more.
+    /// In the order of their places.
     pub entries: Vec<Entry>,
     /// Of the patient, over all entries.
     pub totals: Totals,
@@ -96,13 +96,13 @@ impl StatementRows {
         mut entries: Vec<Entry>,
         currency: Currency,
         after: Option<Place>,
-        limit: Limit,
+        most: usize,
     ) -> Result<Self, MoneyError> {
         entries.sort_by_key(Entry::place);
         let totals = Totals::of(currency, &entries)?;
         let begin = after.map_or(0, |after| entries.partition_point(|entry| entry.place() <= after));
         let opening = Totals::of(currency, &entries[..begin])?.balance();
-        let entries = entries.into_iter().skip(begin).take(limit.get() + 1).collect();
+        let entries = entries.into_iter().skip(begin).take(most).collect();
         Ok(Self { opening, entries, totals })
     }
 }
@@ -124,18 +124,24 @@ pub struct Statement {
 }
 
 impl Statement {
-    pub fn of(patient: PatientId, rows: StatementRows, limit: Limit) -> Result<Self, MoneyError> {
-        let StatementRows { opening, entries, totals } = rows;
+    /// How many entries a statement on paper has; a longer account is read in pages.
+    pub const MAX_ENTRIES_ON_PAPER: usize = 2_000;
+
+    /// The first `most` of the entries; the store was asked for one more, to know whether there is more.
+    pub fn of(patient: PatientId, rows: StatementRows, most: usize) -> Result<Self, MoneyError> {
+        let StatementRows { opening, mut entries, totals } = rows;
+        let more = entries.len() > most;
+        entries.truncate(most);
+        let next = if more { entries.last().map(|last| last.place().cursor()) } else { None };
         let mut balance = opening;
-        let page = Page::of_rows(entries, limit, |last| last.place().cursor());
-        let items = page.items.into_iter().map(|entry| {
+        let items = entries.into_iter().map(|entry| {
             balance = match entry.posting.is_debit() {
                 true => balance.checked_add(entry.amount)?,
                 false => balance.checked_sub(entry.amount)?,
             };
             Ok(Line { entry, balance })
         });
-        let lines = Page { items: items.collect::<Result<_, MoneyError>>()?, next: page.next };
+        let lines = Page { items: items.collect::<Result<_, MoneyError>>()?, next };
         Ok(Self { patient, opening, lines, totals })
     }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use infirmary_financials::{
     Charge, ChargeFilter, ChargeStatus, ChargeView, FinancialsError, MAX_AMOUNT_MINOR, MockLedger, NewCharge,
-    NewPayment, NewRefund, Payment, PaymentMethod, PaymentView, Period, Source, SummaryBy, TakePayment,
+    NewPayment, NewRefund, Payment, PaymentMethod, PaymentView, Period, Source, Statement, SummaryBy, TakePayment,
     testing::{Books, CURRENCY, MemoryLedger, charge, idempotency, money, receipt, text},
 };
 use infirmary_kernel::{
@@ -428,6 +428,21 @@ async fn each_read_is_in_the_trail_before_the_answer() {
             (Action::SUMMARY_READ, None),
         ]
     );
+}
+
+#[tokio::test]
+async fn a_statement_goes_on_paper_whole_or_not_at_all() {
+    let desk = Desk::new();
+    let (books, patient) = (&desk.books, desk.patient());
+    let (clerk, reading) = (books.accountant(), books.reading());
+    for _ in 0..Statement::MAX_ENTRIES_ON_PAPER {
+        books.charge(patient, 1).await;
+    }
+    let whole = reading.whole_statement(&clerk, patient).await.unwrap();
+    assert_eq!(whole.lines.items.last().unwrap().balance, whole.totals.balance());
+    books.charge(patient, 1).await;
+    assert!(matches!(reading.whole_statement(&clerk, patient).await, Err(FinancialsError::TooLongForPaper)));
+    assert!(role_may_not(reading.whole_statement(&caller(Role::Doctor), patient).await));
 }
 
 #[tokio::test]

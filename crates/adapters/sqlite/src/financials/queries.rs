@@ -4,7 +4,7 @@ use infirmary_financials::{
     Period, Place, Posting, StatementRows, Summary, SummaryBy, SummaryRow, Totals,
 };
 use infirmary_kernel::{
-    Currency, Cursor, Limit, Money, Page, PageRequest, PatientId, ShortText, StoreError, TaskCode, Timestamp,
+    Currency, Cursor, Money, Page, PageRequest, PatientId, ShortText, StoreError, TaskCode, Timestamp,
 };
 use rusqlite::{Connection, Error, Row, ToSql, params, params_from_iter, types::Type};
 use uuid::Uuid;
@@ -36,9 +36,9 @@ impl LedgerQueries for SqliteStore {
         patient: PatientId,
         currency: Currency,
         after: Option<Place>,
-        limit: Limit,
+        most: usize,
     ) -> Result<StatementRows, StoreError> {
-        self.read_snapshot(move |connection| statement(connection, patient, currency, after, limit)).await
+        self.read_snapshot(move |connection| statement(connection, patient, currency, after, most)).await
     }
 
     async fn totals_of_patients(&self, patients: &[PatientId], currency: Currency) -> Result<Vec<Totals>, StoreError> {
@@ -140,7 +140,7 @@ fn statement(
     patient: PatientId,
     currency: Currency,
     after: Option<Place>,
-    limit: Limit,
+    most: usize,
 ) -> rusqlite::Result<StatementRows> {
     let mut entries = Vec::new();
     let mut post = |at, posting, amount_minor| {
@@ -179,7 +179,7 @@ fn statement(
         let (method, reason) = (row.parsed(5, PaymentMethod::parse)?, row.parsed(4, ShortText::parse)?);
         post(row.time(2)?, Posting::Refund { refund: row.id(0)?, payment: row.id(3)?, method, reason }, row.get(1)?);
     }
-    StatementRows::of(entries, currency, after, limit).map_err(unsummable)
+    StatementRows::of(entries, currency, after, most).map_err(unsummable)
 }
 
 fn totals_of_patient(connection: &Connection, patient: PatientId, currency: Currency) -> rusqlite::Result<Totals> {

@@ -752,9 +752,9 @@ pub async fn a_reader_never_sees_half_of_a_payment(books: &Books) {
                     assert_eq!(refund.allocations.len(), 2);
                 }
             }
-            let statement = books.queries.statement(patient, CURRENCY, None, Limit::new(200).unwrap()).await.unwrap();
+            let statement = books.queries.statement(patient, CURRENCY, None, 200).await.unwrap();
             let totals = statement.totals;
-            let lines = crate::Statement::of(patient, statement, Limit::new(200).unwrap()).unwrap().lines.items;
+            let lines = crate::Statement::of(patient, statement, 200).unwrap().lines.items;
             assert_eq!(lines.last().unwrap().balance, totals.balance());
             in_order(books).await;
         }

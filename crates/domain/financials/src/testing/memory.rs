@@ -6,8 +6,8 @@ use std::{
 
 use async_trait::async_trait;
 use infirmary_kernel::{
-    AccountId, ChargeId, Claim, Currency, Cursor, Event, IdempotencyKey, Journal, Limit, Money, MoneyError, Page,
-    PageRequest, PatientId, PaymentId, Receipts, RefundId, StoreError, Timestamp, WriteError, Written,
+    AccountId, ChargeId, Claim, Currency, Cursor, Event, IdempotencyKey, Journal, Money, MoneyError, Page, PageRequest,
+    PatientId, PaymentId, Receipts, RefundId, StoreError, Timestamp, WriteError, Written,
     testing::{MemoryJournal, locked},
 };
 
@@ -300,11 +300,11 @@ impl LedgerQueries for MemoryLedger {
         patient: PatientId,
         currency: Currency,
         after: Option<Place>,
-        limit: Limit,
+        most: usize,
     ) -> Result<StatementRows, StoreError> {
         let entries = locked(&self.rows).entries(currency).into_iter();
         let entries = entries.filter(|(of, _)| *of == patient).map(|(_, entry)| entry).collect();
-        StatementRows::of(entries, currency, after, limit).map_err(unsummable)
+        StatementRows::of(entries, currency, after, most).map_err(unsummable)
     }
 
     async fn totals_of_patients(&self, patients: &[PatientId], currency: Currency) -> Result<Vec<Totals>, StoreError> {

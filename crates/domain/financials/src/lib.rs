@@ -16,6 +16,7 @@ mod amount;
 mod charge;
 mod charge_by_hand;
 mod error;
+mod paper;
 mod payment;
 mod ports;
 mod queries;

@@ -51,6 +51,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// By how much more is owed after it; below zero when less is.
+    pub const fn change(&self) -> Money {
+        let owed = self.amount.amount_minor();
+        Money::new(if self.posting.is_debit() { owed } else { owed.saturating_neg() }, self.amount.currency())
+    }
+
     pub const fn place(&self) -> Place {
         Place { at: self.at, rank: self.posting.rank(), id: self.posting.id() }
     }
@@ -135,10 +141,7 @@ impl Statement {
         let next = if more { entries.last().map(|last| last.place().cursor()) } else { None };
         let mut balance = opening;
         let items = entries.into_iter().map(|entry| {
-            balance = match entry.posting.is_debit() {
-                true => balance.checked_add(entry.amount)?,
-                false => balance.checked_sub(entry.amount)?,
-            };
+            balance = balance.checked_add(entry.change())?;
             Ok(Line { entry, balance })
         });
         let lines = Page { items: items.collect::<Result<_, MoneyError>>()?, next };

@@ -6,12 +6,13 @@ use std::{sync::Arc, time::Duration};
 
 use infirmary_financials::{
     Charge, ChargeFilter, ChargeStatus, ChargeView, FinancialsError, MAX_AMOUNT_MINOR, MockLedger, NewCharge,
-    NewPayment, NewRefund, Payment, PaymentMethod, PaymentView, Period, Source, Statement, SummaryBy, TakePayment,
+    NewPayment, NewRefund, Payment, PaymentMethod, PaymentView, Period, ReceiptSheet, Source, Statement,
+    StatementSheet, SummaryBy, TakePayment,
     testing::{Books, CURRENCY, MemoryLedger, charge, idempotency, money, receipt, text},
 };
 use infirmary_kernel::{
-    AccessError, Action, Caller, ChargeId, Clock, Currency, Cursor, Done, Event, Invalid, Money, Outcome, PageRequest,
-    PatientId, Receipt, Refused, Role, TaskCode, WriteError,
+    AccessError, Action, Caller, ChargeId, Clock, Currency, Cursor, Done, Event, House, Invalid, Money, Outcome,
+    PageRequest, PatientId, PersonName, Receipt, Refused, Role, SheetPatient, TaskCode, WriteError,
     testing::{MemoryJournal, TestGate, caller, fresh_id, patient_caller, trail},
 };
 
@@ -428,6 +429,45 @@ async fn each_read_is_in_the_trail_before_the_answer() {
             (Action::SUMMARY_READ, None),
         ]
     );
+}
+
+#[tokio::test]
+async fn paper_says_what_the_books_say() {
+    let desk = Desk::new();
+    let (books, patient) = (&desk.books, desk.patient());
+    let (clerk, reading) = (books.accountant(), books.reading());
+    for _ in 0..2 {
+        books.charge(patient, 100).await;
+        books.clock.advance(Duration::from_secs(1));
+    }
+    let taken = desk.pay(paying(patient, 150)).await.unwrap();
+    books.clock.advance(Duration::from_secs(1));
+    desk.refund(&taken, 20).await.unwrap();
+    let house = House { name: text("Infirmary"), address: None };
+    let ada = SheetPatient { name: PersonName::parse("Ada").unwrap(), mrn: "P00004175".into() };
+    let now = books.clock.now();
+
+    let totals = reading.totals(&clerk, patient).await.unwrap();
+    let paid = reading.receipt(&clerk, taken.id).await.unwrap();
+    let receipt = ReceiptSheet::of(house.clone(), ada.clone(), paid, &totals, now);
+    assert_eq!((receipt.amount, receipt.refunded, receipt.balance), (money(150), money(20), money(70)));
+    let parts: Vec<_> = receipt.allocations.iter().map(|part| (part.description.as_str(), part.amount)).collect();
+    assert_eq!(parts, [("Dressing", money(100)), ("Dressing", money(50))]);
+
+    let statement = reading.whole_statement(&clerk, patient).await.unwrap();
+    let sheet = StatementSheet::of(house, ada, statement, now);
+    let lines: Vec<_> =
+        sheet.entries.iter().map(|line| (line.description.as_str(), line.change, line.balance)).collect();
+    assert_eq!(
+        lines,
+        [
+            ("Dressing", money(100), money(100)),
+            ("Dressing", money(100), money(200)),
+            ("Payment: Cash", money(-150), money(50)),
+            ("Refund: paid twice", money(20), money(70)),
+        ]
+    );
+    assert_eq!(sheet.totals.balance, money(70));
 }
 
 #[tokio::test]

@@ -21,6 +21,11 @@ impl AttemptStore for SqliteStore {
         self.write(move |transaction| fail(transaction, &address, &attempt).or_write_error()).await.map_err(unopposed)
     }
 
+    async fn take_back(&self, attempt: &Attempt) -> Result<(), StoreError> {
+        let key = attempt.email.clone();
+        self.write(move |transaction| take_back(transaction, &key).or_write_error()).await.map_err(unopposed)
+    }
+
     async fn clear(&self, key: &CounterKey) -> Result<(), StoreError> {
         let key = key.clone();
         let forget = "DELETE FROM attempt_counters WHERE key = ?";
@@ -43,6 +48,12 @@ fn fail(connection: &Connection, address: &CounterKey, attempt: &Attempt) -> rus
     let mut address = Stored::load(connection, address)?;
     attempts::fail(&mut address.counter, attempt);
     address.save(connection)
+}
+
+fn take_back(connection: &Connection, email: &CounterKey) -> rusqlite::Result<()> {
+    let mut email = Stored::load(connection, email)?;
+    attempts::take_back(&mut email.counter);
+    email.save(connection)
 }
 
 /// A counter, with what it was: one that did not change is not written, so that who is turned away again and again does

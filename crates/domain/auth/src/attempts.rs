@@ -127,6 +127,15 @@ pub fn begin(email: &mut Counter, address: Option<&mut Counter>, now: Timestamp)
     Admission::Admitted
 }
 
+/// When an admitted password was not compared after all, for want of a thread: it was no failure of the e-mail. A wait that
+/// is due without it stays.
+pub fn take_back(email: &mut Counter) {
+    email.failures = email.failures.saturating_sub(1);
+    if email.failures <= Counter::FREE_FAILURES {
+        email.blocked_until = Counter::default().blocked_until;
+    }
+}
+
 /// After a password was wrong: it counts for the address.
 pub fn fail(address: &mut Counter, attempt: &Attempt) {
     let now = attempt.at;
@@ -218,6 +227,21 @@ mod tests {
             fail(&mut address, &Attempt::new(&EmailAddress::parse("ada@example.org").unwrap(), None, at));
         }
         assert!(address.forget_at().is_some_and(|time| time >= late.plus(day * 30)));
+    }
+
+    #[test]
+    fn what_was_not_compared_is_no_failure_and_shortens_no_wait_that_is_due() {
+        let (mut email, now) = (Counter::default(), ManualClock::default().now());
+        for _ in 0..1_000 {
+            assert_eq!(begin(&mut email, None, now), Admission::Admitted);
+            take_back(&mut email);
+        }
+        for _ in 0..5 {
+            begin(&mut email, None, now);
+        }
+        begin(&mut email, None, now.plus(SECOND));
+        take_back(&mut email);
+        assert!(email.failures == 5 && email.blocked_until > now.plus(SECOND));
     }
 
     #[test]

@@ -42,7 +42,13 @@ impl PasswordDoor {
         }
         let known = self.accounts.credential(email).await?;
         let stored = known.as_ref().filter(|known| known.account.is_active()).and_then(|known| known.password.clone());
-        let verdict = self.hasher.verify(password, stored.clone()).await?;
+        let verdict = match self.hasher.verify(password, stored.clone()).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                self.attempts.take_back(&attempt).await?;
+                return Err(error.into());
+            }
+        };
         match (verdict, known, stored) {
             (Verdict::Right | Verdict::RightButOutdated, Some(Credential { account, .. }), Some(password)) => {
                 self.attempts.clear(&attempt.email).await?;

@@ -1,7 +1,8 @@
+use std::sync::Arc;
+
 use infirmary_kernel::{Action, EmailAddress, Origin, Subject, Trail, WriteError};
 
 use crate::{AuthError, Password, PasswordDoor, SessionStore, SessionTokens, StartedSession, TokenIssuer};
-use std::sync::Arc;
 
 /// Somebody signs in with e-mail and password.
 pub struct Login {

@@ -151,8 +151,8 @@ pub trait SessionStore: Send + Sync {
 /// takes the default one), applies the function, and writes what changed, in one transaction.
 ///
 /// Laws
-/// - `begin` applies [`crate::attempts::begin`], `fail` applies [`crate::attempts::fail`], to the counters of the attempt;
-///   of many at once each sees what the ones before it did.
+/// - `begin` applies [`crate::attempts::begin`], `fail` applies [`crate::attempts::fail`], `take_back` applies
+///   [`crate::attempts::take_back`], to the counters of the attempt; of many at once each sees what the ones before it did.
 /// - What was counted is durable before `begin` answers.
 /// - `clear` forgets the counter of that key.
 /// - A counter without a failure since [`crate::Counter::FORGET_AFTER_DAYS`] may be forgotten, unless it has turned a
@@ -162,6 +162,7 @@ pub trait SessionStore: Send + Sync {
 pub trait AttemptStore: Send + Sync {
     async fn begin(&self, attempt: &Attempt) -> Result<Admission, StoreError>;
     async fn fail(&self, attempt: &Attempt) -> Result<(), StoreError>;
+    async fn take_back(&self, attempt: &Attempt) -> Result<(), StoreError>;
     async fn clear(&self, key: &CounterKey) -> Result<(), StoreError>;
 }
 

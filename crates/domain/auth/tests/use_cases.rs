@@ -273,8 +273,12 @@ async fn a_hasher_without_a_free_place_is_busy_and_not_a_wrong_password() {
     house.add("ada@example.org", Role::Doctor).await;
     house.hasher.busy.store(true, Ordering::SeqCst);
     for email in ["ada@example.org", "nobody@example.org"] {
-        assert!(matches!(house.login(email, PASSWORD).await, Err(AuthError::Busy)));
+        for _ in 0..10 {
+            assert!(matches!(house.login(email, PASSWORD).await, Err(AuthError::Busy)));
+        }
     }
+    house.hasher.busy.store(false, Ordering::SeqCst);
+    house.login("ada@example.org", PASSWORD).await.unwrap();
 }
 
 #[tokio::test]

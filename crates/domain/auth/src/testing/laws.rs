@@ -43,6 +43,7 @@ macro_rules! auth_store_laws {
             of_sixteen_rotations_at_once_one_wins
             a_live_session_says_what_its_account_is_now
             of_a_hundred_attempts_at_once_five_are_admitted
+            an_attempt_that_is_taken_back_is_no_failure
             an_address_is_shut_whatever_the_email
             counters_are_of_their_own_key_and_can_be_cleared);
     };
@@ -491,6 +492,18 @@ pub async fn of_a_hundred_attempts_at_once_five_are_admitted(stores: &Stores) {
         *counts.entry(kind).or_insert(0) += 1;
     }
     assert_eq!(counts, BTreeMap::from([("admitted", 5), ("refused first", 1), ("refused", 94)]));
+}
+
+pub async fn an_attempt_that_is_taken_back_is_no_failure(stores: &Stores) {
+    let attempt = attempt("ada@example.org", "192.0.2.1");
+    for _ in 0..20 {
+        assert_eq!(stores.attempts.begin(&attempt).await.unwrap(), Admission::Admitted);
+        stores.attempts.take_back(&attempt).await.unwrap();
+    }
+    for _ in 0..5 {
+        assert_eq!(stores.attempts.begin(&attempt).await.unwrap(), Admission::Admitted);
+    }
+    assert!(matches!(stores.attempts.begin(&attempt).await.unwrap(), Admission::Refused { .. }));
 }
 
 pub async fn an_address_is_shut_whatever_the_email(stores: &Stores) {

@@ -249,6 +249,13 @@ impl AttemptStore for MemoryAuth {
         Ok(())
     }
 
+    async fn take_back(&self, attempt: &Attempt) -> Result<(), StoreError> {
+        if let Some(email) = locked(&self.rows).counters.get_mut(&attempt.email) {
+            attempts::take_back(email);
+        }
+        Ok(())
+    }
+
     async fn clear(&self, key: &CounterKey) -> Result<(), StoreError> {
         locked(&self.rows).counters.remove(key);
         Ok(())

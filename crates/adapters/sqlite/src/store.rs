@@ -8,6 +8,7 @@ use infirmary_kernel::{Readiness, StoreError, WriteError};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{
+    plans,
     readers::Readers,
     schema,
     writer::{Transaction, Writer},
@@ -42,7 +43,7 @@ impl SqliteStore {
         let failed = |source| OpenError::Open { path: path.to_owned(), source };
         let mut connection =
             Connection::open_with_flags(path, flags() | OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
-        configure(&connection).map_err(failed)?;
+        configure(&mut connection).map_err(failed)?;
         schema::migrate(&mut connection).map_err(failed)?.map_err(|found| OpenError::Newer {
             path: path.to_owned(),
             found,
@@ -50,8 +51,8 @@ impl SqliteStore {
         })?;
         let readers = (0..reader_threads.max(1))
             .map(|_| {
-                let reader = Connection::open_with_flags(path, flags())?;
-                configure(&reader)?;
+                let mut reader = Connection::open_with_flags(path, flags())?;
+                configure(&mut reader)?;
                 reader.pragma_update(None, "query_only", true)?;
                 Ok(reader)
             })
@@ -119,7 +120,7 @@ const BUSY_TIMEOUT_MS: u64 = 5_000;
 const CACHED_STATEMENTS: usize = 256;
 const PAGE_CACHE_KIB: i64 = 4_096;
 
-pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -127,5 +128,42 @@ pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
+    if cfg!(debug_assertions) {
+        plans::watch(connection)?;
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_told_to_who_asked_and_the_store_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("infirmary.db"), 1).unwrap();
+        let insert = "INSERT INTO claims (account, key, fingerprint, receipt, at) VALUES (?, 'key', ?, ?, 0)";
+        let bytes = [0_u8; 32];
+        let write = store.write(move |transaction| -> Result<(), _> {
+            transaction.run(insert, params![bytes, bytes, bytes]).unwrap();
+            panic!("in a write")
+        });
+        assert!(matches!(write.await, Err(WriteError::Store(StoreError::Unavailable { .. }))));
+        let query = store.read(|_| -> rusqlite::Result<()> { panic!("in a query") });
+        assert!(matches!(query.await, Err(StoreError::Unavailable { .. })));
+
+        let claims = || {
+            store.read(|connection| {
+                connection.query_row("SELECT EXISTS (SELECT 1 FROM claims LIMIT 1)", (), |row| row.get::<_, bool>(0))
+            })
+        };
+        assert!(!claims().await.unwrap(), "nothing of the write is there");
+        store
+            .write(move |transaction| Ok(transaction.run(insert, params![bytes, bytes, bytes]).unwrap()))
+            .await
+            .unwrap();
+        assert!(claims().await.unwrap());
+    }
 }

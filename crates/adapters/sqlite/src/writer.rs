@@ -1,13 +1,17 @@
 //! The one thread that writes.
 
-use std::{cell::Cell, thread::JoinHandle};
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread::JoinHandle,
+};
 
 use infirmary_audit::Head;
 use infirmary_kernel::{StoreError, WriteError};
 use rusqlite::{Connection, Params};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::trail;
+use crate::{plans, trail};
 
 /// Writes that may wait. More are told `Unavailable` at once, which is kinder than a queue that never ends.
 const MAX_QUEUED_WRITES: usize = 4_096;
@@ -75,10 +79,16 @@ where
     F: FnOnce(&Transaction<'_>) -> Result<T, WriteError> + Send,
 {
     fn run(&mut self, transaction: &Transaction<'_>) -> bool {
-        let result = self.work.take().map(|work| work(transaction));
-        let succeeded = matches!(result, Some(Ok(_)));
-        self.result = result;
-        succeeded
+        let Some(work) = self.work.take() else { return false };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let result = work(transaction);
+            if cfg!(debug_assertions) {
+                plans::examine(transaction);
+            }
+            result
+        }));
+        self.result = Some(result.unwrap_or_else(|_| Err(panicked().into())));
+        matches!(self.result, Some(Ok(_)))
     }
 
     fn answer(self: Box<Self>, commit: Result<(), &CommitError>) {
@@ -90,6 +100,11 @@ where
         // Who asked may have gone away meanwhile; the write stands all the same.
         let _ = self.reply.send(answer);
     }
+}
+
+/// The thread goes on for others.
+fn panicked() -> StoreError {
+    StoreError::Unavailable { reason: "the write ended in a panic".into() }
 }
 
 fn gone() -> StoreError {

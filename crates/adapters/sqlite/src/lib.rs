@@ -7,7 +7,8 @@
 //! Invariants
 //! - What was acknowledged is on the disk (`synchronous=FULL`); every other write is there whole or not at all.
 //! - An audit entry is sealed and written in the transaction of what it tells of.
-//! - Laws of uniqueness are unique indexes; every query has an index.
+//! - Laws of uniqueness are unique indexes; every query has an index, or says why it walks (`plans.rs` looks, in
+//!   debug builds).
 //! - No SQL is made from what a client sent; values are bound.
 
 mod accounts;
@@ -17,6 +18,7 @@ mod diagnosis;
 mod financials;
 mod invitations;
 mod patients;
+mod plans;
 mod readers;
 mod rows;
 mod schema;

@@ -21,7 +21,7 @@ impl PatientStore for SqliteStore {
     async fn next_mrn(&self) -> Result<Mrn, StoreError> {
         let taken = self.write(|transaction| {
             transaction
-                .prepare_cached("UPDATE mrn_counter SET last = last + 1 RETURNING last")
+                .prepare_cached("UPDATE mrn_counter SET last = last + 1 WHERE only = 1 RETURNING last")
                 .and_then(|mut take| take.query_row((), |row| row.get(0)))
                 .or_write_error()
         });

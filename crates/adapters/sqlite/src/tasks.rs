@@ -45,7 +45,7 @@ impl TaskStore for SqliteStore {
     async fn all(&self) -> Result<Vec<Task>, StoreError> {
         self.read_snapshot(move |connection| {
             connection
-                .prepare_cached("SELECT * FROM tasks ORDER BY code")?
+                .prepare_cached("SELECT * FROM tasks ORDER BY code /* walks: the catalogue is asked for whole */")?
                 .query_map((), |row| task(connection, row))?
                 .collect()
         })

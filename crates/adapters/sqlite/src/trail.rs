@@ -16,7 +16,9 @@ use crate::{
 
 pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     connection
-        .prepare_cached("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1")?
+        .prepare_cached(
+            "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1 /* walks: no further than the last */",
+        )?
         .query_row((), |row| Ok(Head { sequence: row.get(0)?, hash: row.digest(1)? }))
         .optional()
         .map(|head| head.unwrap_or(Head::GENESIS))

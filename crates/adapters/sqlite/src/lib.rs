@@ -25,9 +25,11 @@ mod schema;
 mod sessions;
 mod statement;
 mod store;
+mod sweep;
 mod tasks;
 mod trail;
 mod workflows;
 mod writer;
 
 pub use store::{OpenError, SqliteStore};
+pub use sweep::Swept;

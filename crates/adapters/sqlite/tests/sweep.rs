@@ -1,0 +1,140 @@
+//! What is over is removed, and nothing else.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use infirmary_auth::{
+    Account, AccountState, AccountStore, Admission, Attempt, AttemptStore, Invitation, InvitationStore, Invited,
+    NewAccount, PasswordHash, Session, SessionStore, testing::account,
+};
+use infirmary_kernel::{
+    Action, Claim, Clock, Fingerprint, IdempotencyKey, Receipt, Receipts, Role, Sha256Digest, Timestamp,
+    testing::{ManualClock, fresh_id, trail, trail_with_claim},
+};
+use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
+use infirmary_sqlite::{SqliteStore, Swept};
+use tempfile::TempDir;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn store() -> (SqliteStore, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("infirmary.db"), 1).unwrap();
+    (store, folder)
+}
+
+fn start() -> Timestamp {
+    ManualClock::default().now()
+}
+
+async fn claim(store: &SqliteStore, at: Timestamp) -> Claim {
+    let key = IdempotencyKey::parse("key").unwrap();
+    let fingerprint = Fingerprint::of([]);
+    let claim = Claim { account: fresh_id(), key, fingerprint, receipt: Receipt::from_bytes(Vec::new()), at };
+    let patient = patient("Ada", store.next_mrn().await.unwrap());
+    let trail = trail_with_claim(Action::PATIENT_REGISTER, claim.clone());
+    store.register(RegisteredPatient { patient, trail }).await.unwrap();
+    claim
+}
+
+#[tokio::test]
+async fn a_claim_is_kept_for_its_hours() {
+    let (store, _folder) = store();
+    let old = claim(&store, start()).await;
+    let young = claim(&store, start().plus(HOUR)).await;
+    let kept = HOUR * u32::try_from(Claim::KEPT_HOURS).unwrap();
+    assert_eq!(store.sweep(start().plus(kept)).await.unwrap(), Swept::default());
+    let swept = store.sweep(start().plus(kept + HOUR)).await.unwrap();
+    assert_eq!(swept, Swept { claims: 1, ..Swept::default() });
+    assert!(Receipts::find(&store, old.account, &old.key).await.unwrap().is_none());
+    assert!(Receipts::find(&store, young.account, &young.key).await.unwrap().is_some());
+}
+
+async fn with_session(store: &SqliteStore, email: &str, expires_at: Timestamp) -> Session {
+    let account = account(email, Role::Doctor);
+    let session = Session {
+        id: fresh_id(),
+        account: account.id,
+        started_at: start(),
+        authenticated_at: start(),
+        refreshed_at: start(),
+        expires_at,
+        agent: None,
+        address: None,
+        refresh: Sha256Digest::of(b"token"),
+        previous: None,
+    };
+    let password = PasswordHash::from_stored("password".to_owned());
+    let new = NewAccount { account, password, session: Some(session.clone()) };
+    store.create(new, trail(Action::ACCOUNT_REGISTER)).await.unwrap();
+    session
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_goes_and_its_account_stays() {
+    let (store, _folder) = store();
+    let over = with_session(&store, "ada@example.org", start().plus(HOUR)).await;
+    let lives = with_session(&store, "bob@example.org", start().plus(HOUR * 2)).await;
+    let swept = store.sweep(start().plus(HOUR)).await.unwrap();
+    assert_eq!(swept, Swept { sessions: 1, ..Swept::default() });
+    assert_eq!(store.live(over.id).await.unwrap(), None);
+    assert!(store.live(lives.id).await.unwrap().is_some());
+    assert!(AccountStore::find(&store, over.account).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_invitation_that_is_over_goes_and_who_waits_can_be_invited_again() {
+    let (store, _folder) = store();
+    let waiting = Account { state: AccountState::Invited, joined_at: None, ..account("ada@example.org", Role::Doctor) };
+    let invite = async |version: u32, code: &[u8], expires_at| {
+        let account = Account { version, ..waiting.clone() };
+        let invitation = Invitation { account: account.id, code: Sha256Digest::of(code), expires_at };
+        store.invite(Invited { account, invitation, trail: trail(Action::ACCOUNT_INVITE) }).await.unwrap();
+    };
+    let found = async |code: &[u8]| store.find_by_code(Sha256Digest::of(code)).await.unwrap().is_some();
+    invite(1, b"first", start().plus(DAY)).await;
+    assert_eq!(store.sweep(start().plus(HOUR * 23)).await.unwrap(), Swept::default());
+    assert!(found(b"first").await);
+    let swept = store.sweep(start().plus(DAY)).await.unwrap();
+    assert_eq!(swept, Swept { invitations: 1, ..Swept::default() });
+    assert!(!found(b"first").await);
+    invite(2, b"second", start().plus(DAY * 2)).await;
+    assert!(found(b"second").await);
+}
+
+fn attempt(email: &str, at: Timestamp) -> Attempt {
+    Attempt::new(&email.parse().unwrap(), None, at)
+}
+
+#[tokio::test]
+async fn a_counter_is_forgotten_after_thirty_quiet_days_unless_it_keeps_a_password_off() {
+    let (store, _folder) = store();
+    let mut at = start();
+    for _ in 0..100 {
+        assert_eq!(store.begin(&attempt("off@example.org", at)).await.unwrap(), Admission::Admitted);
+        at = at.plus(HOUR);
+    }
+    for _ in 0..5 {
+        store.begin(&attempt("ada@example.org", at)).await.unwrap();
+    }
+    assert_eq!(store.sweep(at.plus(DAY * 30)).await.unwrap(), Swept::default());
+    let (later, swept) = (at.plus(DAY * 31), Swept { counters: 1, ..Swept::default() });
+    assert_eq!(store.sweep(later).await.unwrap(), swept);
+    assert!(matches!(store.begin(&attempt("off@example.org", later)).await.unwrap(), Admission::Refused { .. }));
+    for _ in 0..5 {
+        assert_eq!(store.begin(&attempt("ada@example.org", later)).await.unwrap(), Admission::Admitted);
+    }
+}
+
+#[tokio::test]
+async fn however_much_is_over_all_of_it_goes() {
+    let (store, _folder) = store();
+    let attempts: Vec<Attempt> = (0..1_001).map(|n| attempt(&format!("a{n}@example.org"), start())).collect();
+    join_all(attempts.iter().map(async |attempt| store.begin(attempt).await.unwrap())).await;
+    let later = start().plus(DAY * 365);
+    assert_eq!(store.sweep(later).await.unwrap(), Swept { counters: 1_001, ..Swept::default() });
+    assert_eq!(store.sweep(later).await.unwrap(), Swept::default());
+}

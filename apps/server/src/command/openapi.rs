@@ -1,0 +1,8 @@
+use std::io::{self, Write};
+
+use crate::http;
+
+pub fn run() -> io::Result<()> {
+    let document = http::openapi().to_pretty_json().map_err(io::Error::other)?;
+    writeln!(io::stdout(), "{document}")
+}

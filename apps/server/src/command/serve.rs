@@ -1,0 +1,125 @@
+use std::net::SocketAddr;
+
+use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware, web};
+use utoipa_actix_web::AppExt;
+
+use crate::{
+    config::Config,
+    http::{self, App, docs, edge, metrics},
+    wiring::{self, HashCost, StartError},
+};
+
+/// Seconds that a request in flight has to finish when the server is told to stop.
+const GRACE_SECONDS: u64 = 30;
+/// Seconds for the head of a request.
+const HEAD_SECONDS: u64 = 5;
+const KEEP_ALIVE_SECONDS: u64 = 75;
+/// Connections of one worker thread; more wait in the listen queue.
+const MAX_CONNECTIONS_PER_WORKER: usize = 12_500;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("the command line is refused: {0}")]
+    Argument(String),
+    #[error("the standard input cannot be read")]
+    Input(#[source] std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("the server stopped")]
+    Serve(#[source] std::io::Error),
+    #[error("it was not done: {0}")]
+    UseCase(String),
+}
+
+impl CommandError {
+    pub fn argument(error: impl std::fmt::Display) -> Self {
+        Self::Argument(error.to_string())
+    }
+    pub fn input(error: std::io::Error) -> Self {
+        Self::Input(error)
+    }
+    pub fn use_case(error: impl std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        Self::UseCase(text)
+    }
+}
+
+pub async fn run(config: &Config) -> Result<(), CommandError> {
+    let wired = wiring::wire(config, HashCost::default())?;
+    let running = start(config, wired.app)?;
+    tracing::info!(address = %running.address, store = ?config.store, objects = ?config.objects, "serving");
+    running.finished.await.map_err(CommandError::Serve)?;
+    tracing::info!("stopped; what was in flight is finished");
+    Ok(())
+}
+
+/// A server that has begun to listen.
+pub struct Running {
+    /// As it is, when the port was left to the system (0).
+    pub address: SocketAddr,
+    pub handle: ServerHandle,
+    pub finished: actix_web::dev::Server,
+}
+
+/// Binds and begins to serve. Signals (SIGTERM, SIGINT) stop it: no new requests, those in flight are finished.
+pub fn start(config: &Config, app: App) -> Result<Running, CommandError> {
+    let document = http::openapi();
+    let paths = web::Data::new(http::Paths::of(&document));
+    let json = web::Data::new(docs::Document(
+        document.to_json().map_err(|error| StartError::Internal(error.to_string()))?.into(),
+    ));
+    let app = web::Data::new(app);
+    start_metrics(config, &app)?;
+
+    let served = app.clone();
+    let server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(served.clone())
+            .app_data(paths.clone())
+            .app_data(json.clone())
+            .wrap(http::cors(&served.cors_origins))
+            .wrap(middleware::from_fn(edge::edge))
+            .into_utoipa_app()
+            .configure(http::routes)
+            .split_for_parts()
+            .0
+            .service(docs::openapi_json)
+            .service(docs::to_page)
+            .service(docs::page())
+            .service(metrics::metrics)
+            .default_service(web::to(http::elsewhere))
+    })
+    .workers(config.workers)
+    .shutdown_timeout(GRACE_SECONDS)
+    .client_request_timeout(std::time::Duration::from_secs(HEAD_SECONDS))
+    .keep_alive(std::time::Duration::from_secs(KEEP_ALIVE_SECONDS))
+    .max_connections(MAX_CONNECTIONS_PER_WORKER)
+    .bind(config.listen)
+    .map_err(|source| CommandError::Listen { address: config.listen, source })?;
+    let address = server.addrs().first().copied().unwrap_or(config.listen);
+    let finished = server.run();
+    Ok(Running { address, handle: finished.handle(), finished })
+}
+
+/// Metrics on an address of their own, when the configuration names one.
+fn start_metrics(config: &Config, app: &web::Data<App>) -> Result<(), CommandError> {
+    let Some(address) = config.metrics_listen else { return Ok(()) };
+    let app = app.clone();
+    let server = HttpServer::new(move || {
+        ActixApp::new().app_data(app.clone()).wrap(middleware::from_fn(edge::edge)).service(metrics::open_metrics)
+    })
+    .workers(1)
+    .disable_signals()
+    .bind(address)
+    .map_err(|source| CommandError::Listen { address, source })?;
+    // It ends with the process; there is nothing in flight to wait for.
+    actix_web::rt::spawn(server.run());
+    Ok(())
+}

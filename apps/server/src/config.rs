@@ -1,0 +1,310 @@
+//! What an operator may set, by environment or a `.env` file. Every name is in `.env.example`; a test compares them.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use infirmary_kernel::Currency;
+use secrecy::SecretString;
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub store: StoreUrl,
+    pub objects: ObjectsUrl,
+    pub secrets_dir: PathBuf,
+    pub house: House,
+    pub currency: Currency,
+    /// Where clients reach this server: the base of links in answers and on paper.
+    pub public_url: String,
+    pub cors_origins: Vec<String>,
+    pub trusted_proxies: Vec<IpAddr>,
+    pub metrics_listen: Option<SocketAddr>,
+    pub metrics_token: Option<SecretString>,
+    pub workers: usize,
+    pub log: String,
+    pub log_format: LogFormat,
+}
+
+/// The name and address on paper.
+#[derive(Debug, Clone)]
+pub struct House {
+    pub name: String,
+    pub address: String,
+}
+
+/// Where rows are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    Sqlite(PathBuf),
+}
+
+/// Where bytes are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectsUrl {
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{name} is not a setting of Infirmary; did you mean {nearest}? All of them are in .env.example")]
+    Unknown { name: String, nearest: &'static str },
+    #[error("{name} is refused: {why}")]
+    Refused { name: &'static str, why: String },
+    #[error("the file .env cannot be read: {why}")]
+    DotEnv { why: String },
+}
+
+const PREFIX: &str = "INFIRMARY_";
+
+/// Every setting. What is not here stops the start: a misspelt limit would else be no limit.
+pub const NAMES: &[&str] = &[
+    "INFIRMARY_CORS_ORIGINS",
+    "INFIRMARY_CURRENCY",
+    "INFIRMARY_DATA_DIR",
+    "INFIRMARY_HOUSE_ADDRESS",
+    "INFIRMARY_HOUSE_NAME",
+    "INFIRMARY_LISTEN",
+    "INFIRMARY_LOG",
+    "INFIRMARY_LOG_FORMAT",
+    "INFIRMARY_METRICS_LISTEN",
+    "INFIRMARY_METRICS_TOKEN",
+    "INFIRMARY_OBJECTS",
+    "INFIRMARY_PUBLIC_URL",
+    "INFIRMARY_SECRETS_DIR",
+    "INFIRMARY_STORE",
+    "INFIRMARY_TRUSTED_PROXIES",
+    "INFIRMARY_WORKERS",
+];
+
+/// For the test suites, not for a server: what they require to be there. Not settings, but no mistakes either.
+const NOT_SETTINGS: &str = "INFIRMARY_TEST_";
+
+impl Config {
+    /// From the environment, and for what it leaves open from `.env` in the working folder, when there is one.
+    pub fn load() -> Result<Self, ConfigError> {
+        let mut variables = BTreeMap::new();
+        match dotenvy::dotenv_iter() {
+            Ok(lines) => {
+                for line in lines {
+                    // The error of the parser repeats the line, which can be a secret.
+                    let (name, value) =
+                        line.map_err(|_| ConfigError::DotEnv { why: "a line is not NAME=value".into() })?;
+                    variables.insert(name, value);
+                }
+            }
+            Err(error) if error.not_found() => {}
+            Err(_) => return Err(ConfigError::DotEnv { why: "it is there and cannot be opened".into() }),
+        }
+        variables.extend(std::env::vars());
+        Self::from_variables(variables)
+    }
+
+    pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut settings = BTreeMap::new();
+        for (name, value) in variables {
+            if !name.starts_with(PREFIX) || name.starts_with(NOT_SETTINGS) {
+                continue;
+            }
+            match NAMES.iter().find(|known| **known == name) {
+                Some(known) => settings.insert(*known, value),
+                None => return Err(ConfigError::Unknown { nearest: nearest(&name), name }),
+            };
+        }
+        let given = |name| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+
+        let data_dir = PathBuf::from(given("INFIRMARY_DATA_DIR").unwrap_or("./data"));
+        let listen: SocketAddr =
+            parse("INFIRMARY_LISTEN", given("INFIRMARY_LISTEN").unwrap_or("127.0.0.1:8080"), || {
+                "give an address and a port, such as 127.0.0.1:8080".into()
+            })?;
+        Ok(Self {
+            listen,
+            store: match given("INFIRMARY_STORE") {
+                None => StoreUrl::Sqlite(data_dir.join("infirmary.db")),
+                Some(url) => StoreUrl::Sqlite(path_of("INFIRMARY_STORE", url, "sqlite:", &data_dir, "infirmary.db")?),
+            },
+            objects: match given("INFIRMARY_OBJECTS") {
+                None => ObjectsUrl::File(data_dir.join("objects")),
+                Some(url) => ObjectsUrl::File(path_of("INFIRMARY_OBJECTS", url, "file:", &data_dir, "objects")?),
+            },
+            secrets_dir: given("INFIRMARY_SECRETS_DIR").map_or_else(|| data_dir.join("secrets"), PathBuf::from),
+            house: House {
+                name: text("INFIRMARY_HOUSE_NAME", given("INFIRMARY_HOUSE_NAME").unwrap_or("Infirmary"), 200)?,
+                address: text("INFIRMARY_HOUSE_ADDRESS", given("INFIRMARY_HOUSE_ADDRESS").unwrap_or(""), 500)?,
+            },
+            currency: parse("INFIRMARY_CURRENCY", given("INFIRMARY_CURRENCY").unwrap_or("GBP"), || {
+                "give an ISO 4217 code such as GBP".into()
+            })?,
+            public_url: match given("INFIRMARY_PUBLIC_URL") {
+                None => format!("http://{listen}"),
+                Some(url) => http_url("INFIRMARY_PUBLIC_URL", url)?,
+            },
+            cors_origins: list(given("INFIRMARY_CORS_ORIGINS"))
+                .map(|origin| http_url("INFIRMARY_CORS_ORIGINS", origin))
+                .collect::<Result<_, _>>()?,
+            trusted_proxies: list(given("INFIRMARY_TRUSTED_PROXIES"))
+                .map(|address| {
+                    parse("INFIRMARY_TRUSTED_PROXIES", address, || "give IP addresses, with commas between".into())
+                })
+                .collect::<Result<_, _>>()?,
+            metrics_listen: given("INFIRMARY_METRICS_LISTEN")
+                .map(|address| {
+                    parse("INFIRMARY_METRICS_LISTEN", address, || {
+                        "give an address and a port, such as 127.0.0.1:9090".into()
+                    })
+                })
+                .transpose()?,
+            metrics_token: match given("INFIRMARY_METRICS_TOKEN") {
+                Some(token) if token.len() < MIN_METRICS_TOKEN_BYTES => {
+                    return Err(ConfigError::Refused {
+                        name: "INFIRMARY_METRICS_TOKEN",
+                        why: format!("give at least {MIN_METRICS_TOKEN_BYTES} characters"),
+                    });
+                }
+                token => token.map(SecretString::from),
+            },
+            workers: match given("INFIRMARY_WORKERS") {
+                None => std::thread::available_parallelism().map_or(1, usize::from),
+                Some(count) => parse("INFIRMARY_WORKERS", count, || "give a number from 1 to 256".into())
+                    .and_then(|count| in_range("INFIRMARY_WORKERS", count, 1..=256))?,
+            },
+            log: given("INFIRMARY_LOG").unwrap_or("info").to_owned(),
+            log_format: match given("INFIRMARY_LOG_FORMAT").unwrap_or("text") {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                _ => {
+                    return Err(ConfigError::Refused { name: "INFIRMARY_LOG_FORMAT", why: "give text or json".into() });
+                }
+            },
+            data_dir,
+        })
+    }
+}
+
+const MIN_METRICS_TOKEN_BYTES: usize = 32;
+
+fn parse<T: std::str::FromStr>(
+    name: &'static str,
+    value: &str,
+    why: impl FnOnce() -> String,
+) -> Result<T, ConfigError> {
+    value.parse().map_err(|_| ConfigError::Refused { name, why: why() })
+}
+
+fn in_range(name: &'static str, count: usize, range: std::ops::RangeInclusive<usize>) -> Result<usize, ConfigError> {
+    if range.contains(&count) {
+        Ok(count)
+    } else {
+        Err(ConfigError::Refused { name, why: format!("give a number from {} to {}", range.start(), range.end()) })
+    }
+}
+
+fn text(name: &'static str, value: &str, max_chars: usize) -> Result<String, ConfigError> {
+    // `\n` in a `.env` file is two characters.
+    let value = value.replace("\\n", "\n");
+    if value.chars().count() <= max_chars && !value.chars().any(|c| c.is_control() && c != '\n') {
+        Ok(value)
+    } else {
+        Err(ConfigError::Refused { name, why: format!("give text of at most {max_chars} characters") })
+    }
+}
+
+fn list(value: Option<&str>) -> impl Iterator<Item = &str> {
+    value.unwrap_or("").split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn http_url(name: &'static str, value: &str) -> Result<String, ConfigError> {
+    let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    let plain = |rest: &&str| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || "\"'<>?#".contains(c));
+    match rest.filter(plain) {
+        Some(_) => Ok(value.trim_end_matches('/').to_owned()),
+        None => Err(ConfigError::Refused { name, why: "give a URL such as https://infirmary.example.org".into() }),
+    }
+}
+
+/// `scheme` alone is the default in the data folder; `scheme/path` and `scheme///path` are that path.
+fn path_of(
+    name: &'static str,
+    url: &str,
+    scheme: &str,
+    data_dir: &Path,
+    default: &str,
+) -> Result<PathBuf, ConfigError> {
+    let refusal = || ConfigError::Refused {
+        name,
+        why: format!("give {scheme} or {scheme}///an/absolute/path; other places are not served by this version"),
+    };
+    let path = url.strip_prefix(scheme).ok_or_else(refusal)?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() { Ok(data_dir.join(default)) } else { Ok(PathBuf::from(path)) }
+}
+
+/// The setting whose name shares the longest beginning, for a hint.
+fn nearest(name: &str) -> &'static str {
+    let shared = |known: &str| known.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+    NAMES.iter().max_by_key(|known| shared(known)).copied().unwrap_or("INFIRMARY_LISTEN")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_variables(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn nothing_set_is_one_machine_on_its_own_disk() {
+        let config = config(&[("PATH", "/bin")]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.store, StoreUrl::Sqlite("./data/infirmary.db".into()));
+        assert_eq!(config.objects, ObjectsUrl::File("./data/objects".into()));
+        assert_eq!(config.public_url, "http://127.0.0.1:8080");
+        assert_eq!(config.currency, Currency::GBP);
+    }
+
+    #[test]
+    fn an_unknown_name_and_a_bad_value_are_named() {
+        let unknown = config(&[("INFIRMARY_LISTENN", "x")]).unwrap_err().to_string();
+        assert!(unknown.contains("INFIRMARY_LISTENN") && unknown.contains("INFIRMARY_LISTEN?"), "{unknown}");
+        for (name, value) in [
+            ("INFIRMARY_LISTEN", "8080"),
+            ("INFIRMARY_STORE", "postgres://x"),
+            ("INFIRMARY_OBJECTS", "ftp://x"),
+            ("INFIRMARY_CURRENCY", "pounds"),
+            ("INFIRMARY_PUBLIC_URL", "infirmary.example.org"),
+            ("INFIRMARY_CORS_ORIGINS", "*"),
+            ("INFIRMARY_TRUSTED_PROXIES", "10.0.0.0/8"),
+            ("INFIRMARY_METRICS_TOKEN", "short"),
+            ("INFIRMARY_WORKERS", "0"),
+            ("INFIRMARY_LOG_FORMAT", "xml"),
+        ] {
+            let refused = config(&[(name, value)]).unwrap_err().to_string();
+            assert!(refused.contains(name), "{refused}");
+        }
+    }
+
+    #[test]
+    fn every_setting_is_in_the_example_and_no_other() {
+        let example = include_str!("../../../.env.example");
+        let named: Vec<_> = example
+            .lines()
+            .filter_map(|line| line.trim_start_matches(['#', ' ']).split_once('='))
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with(PREFIX))
+            .collect();
+        let mut sorted = named.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, NAMES);
+    }
+}

@@ -1,0 +1,59 @@
+//! The document of the API and the page to try it at; both from the binary.
+
+use actix_web::{HttpResponse, get, web};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, OpenApi, Ref, ResponseBuilder,
+    security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::extract::JSON;
+
+/// What no single operation says.
+const DESCRIPTION: &str = "\
+JSON in camelCase, UTF-8. Times are RFC 3339 UTC with milliseconds, ids are UUIDs, money is minor units with its currency. \
+Errors are `application/problem+json` (RFC 9457). Lists take `limit` (1 to 200) and `cursor`. A record carries an `ETag`; \
+changes need it as `If-Match`. `Idempotency-Key` (1 to 255 characters) makes a request that creates safe to repeat for 48 \
+hours. A JSON body has 64 KiB at most, a PNG or JPEG 20 MiB, a DICOM file 200 MiB, a PDF 10 MiB.";
+
+/// The document of the routes, with what holds for all of them.
+pub fn described(mut document: OpenApi) -> OpenApi {
+    document.info =
+        InfoBuilder::new().title("Infirmary").version(env!("CARGO_PKG_VERSION")).description(Some(DESCRIPTION)).build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    for operation in document.paths.paths.values_mut().flat_map(|item| {
+        [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete].into_iter().flatten()
+    }) {
+        let problem = ResponseBuilder::new()
+            .description("Refused or failed")
+            .content(
+                "application/problem+json",
+                ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
+            )
+            .build();
+        operation.responses.responses.entry("default".to_owned()).or_insert_with(|| problem.into());
+    }
+    document
+}
+
+/// Written once; the document does not change while the server runs.
+pub struct Document(pub web::Bytes);
+
+#[get("/openapi.json")]
+pub async fn openapi_json(document: web::Data<Document>) -> HttpResponse {
+    HttpResponse::Ok().content_type(JSON).body(document.0.clone())
+}
+
+/// Scripts and styles from here, and the styles that the page writes itself.
+pub const PAGE_CSP: &str =
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+
+pub fn page() -> SwaggerUi {
+    SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json"))
+}
+
+#[get("/docs")]
+pub async fn to_page() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header(("Location", "/docs/")).finish()
+}

@@ -1,0 +1,137 @@
+//! What holds for every answer, whoever made it: the request id, the headers, the form of errors, panics, the metrics.
+
+use std::{any::Any, net::IpAddr, panic::AssertUnwindSafe, time::Instant};
+
+use actix_web::{
+    Error, HttpMessage, HttpRequest, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web,
+};
+use futures_util::FutureExt;
+use infirmary_kernel::{Origin, RequestId};
+
+use super::{
+    App,
+    problem::{Kind, Problem},
+};
+
+/// On every answer that has none of its own.
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The outermost middleware.
+pub async fn edge(
+    app: web::Data<App>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let id: RequestId = app.gate.mint(app.gate.now());
+    request.extensions_mut().insert(id);
+    let http_request = request.request().clone();
+
+    let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(Ok(response)) => match response.response().error().map(|error| respond(error, id)) {
+            Some(rendered) => response.into_response(rendered),
+            None => response.map_into_boxed_body(),
+        },
+        Ok(Err(error)) => ServiceResponse::new(http_request, respond(&error, id)),
+        Err(panic) => ServiceResponse::new(http_request, Problem::internal(text_of(&*panic)).respond(id)),
+    };
+
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        if !headers.contains_key(&name) {
+            headers.insert(name, value);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+    observe(&app, &response, id, started);
+    Ok(response)
+}
+
+/// An error of ours, or one of the framework in our words: its own would tell of the inside.
+fn respond(error: &Error, id: RequestId) -> HttpResponse {
+    if let Some(problem) = error.as_error::<Problem>() {
+        return problem.respond(id);
+    }
+    let status = error.as_response_error().status_code();
+    let problem = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::TooLarge, "send less; the limit is in the documentation"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Problem::new(Kind::UnsupportedType, "see the documentation for what is taken")
+        }
+        StatusCode::NOT_FOUND => Problem::not_found("there is nothing at this address"),
+        status if status.is_client_error() => Problem::new(Kind::Unreadable, "the request is not well-formed"),
+        _ => Problem::internal(error),
+    };
+    problem.respond(id)
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("without a message"))
+}
+
+fn observe(app: &App, response: &ServiceResponse<BoxBody>, id: RequestId, started: Instant) {
+    let request = response.request();
+    // The pattern and not the path: a path holds ids, and labels without end would fill the memory.
+    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let status = response.status();
+    let elapsed = started.elapsed();
+    app.metrics.observe(request.method().as_str(), &route, status.as_u16(), elapsed);
+    tracing::debug!(
+        request.id = %id,
+        method = %request.method(),
+        route,
+        status = status.as_u16(),
+        milliseconds = elapsed.as_millis(),
+        "answered"
+    );
+}
+
+/// The id that [`edge`] gave the request.
+pub fn request_id(request: &HttpRequest) -> RequestId {
+    request.extensions().get::<RequestId>().copied().unwrap_or(RequestId::from_uuid(uuid::Uuid::nil()))
+}
+
+/// Where the request came from. `X-Forwarded-For` counts only from a listed proxy, and of it the last address that is none
+/// of them: what stands before that was written by the client.
+pub fn origin(request: &HttpRequest, trusted_proxies: &[IpAddr]) -> Origin {
+    let peer = request.peer_addr().map(|address| address.ip());
+    let address = match peer {
+        Some(proxy) if trusted_proxies.contains(&proxy) => forwarded_for(request, trusted_proxies).or(peer),
+        _ => peer,
+    };
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Origin {
+        request: request_id(request),
+        address,
+        agent: agent.map(|agent| agent.chars().take(Origin::MAX_AGENT_CHARS).collect()),
+    }
+}
+
+fn forwarded_for(request: &HttpRequest, trusted_proxies: &[IpAddr]) -> Option<IpAddr> {
+    let values: Vec<&str> =
+        request.headers().get_all(header::X_FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
+    values
+        .iter()
+        .flat_map(|value| value.split(','))
+        .rev()
+        .map_while(|address| address.trim().parse::<IpAddr>().ok())
+        .find(|address| !trusted_proxies.contains(address))
+}

@@ -1,0 +1,279 @@
+//! What a handler is given: read, bounded, parsed, or refused in our form.
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    dev::Payload,
+    http::header::{self, HeaderValue},
+    web,
+};
+use infirmary_kernel::{
+    Caller, Cursor, FieldError, Fingerprint, Id, Idempotency, IdempotencyKey, Invalid, Limit, Origin, PageRequest,
+    Receipt,
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    App, edge,
+    problem::{Kind, Problem},
+};
+
+/// Bytes of a JSON body.
+pub const MAX_JSON_BYTES: usize = 64 * 1024;
+
+type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
+
+fn app(request: &HttpRequest) -> Result<web::Data<App>, Problem> {
+    request.app_data::<web::Data<App>>().cloned().ok_or_else(|| Problem::internal("the application is not wired"))
+}
+
+/// Whoever holds the access token of a living session.
+pub struct SignedIn(pub Caller);
+
+impl FromRequest for SignedIn {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let app = app(&request)?;
+            let token = bearer(&request).ok_or_else(Problem::unauthenticated)?;
+            let origin = edge::origin(&request, &app.trusted_proxies);
+            Ok(Self(app.auth.authenticate.run(token, origin).await?))
+        })
+    }
+}
+
+/// RFC 6750 §2.1; the scheme is compared without regard to case (RFC 9110 §11.1).
+pub fn bearer(request: &HttpRequest) -> Option<&str> {
+    let (scheme, token) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Who calls without being signed in: where from, at least.
+pub struct From(pub Origin);
+
+impl FromRequest for From {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(app(request).map(|app| Self(edge::origin(request, &app.trusted_proxies))))
+    }
+}
+
+/// A JSON body of at most [`MAX_JSON_BYTES`], and the idempotency that its request asked for.
+pub struct Body<T> {
+    pub value: T,
+    pub idempotency: Option<Idempotency>,
+}
+
+impl<T> Body<T> {
+    /// For what must not happen twice.
+    pub fn required_idempotency(self) -> Result<(T, Idempotency), Problem> {
+        match self.idempotency {
+            Some(idempotency) => Ok((self.value, idempotency)),
+            None => Err(Problem::new(
+                Kind::KeyRequired,
+                "send a header Idempotency-Key of 1 to 255 characters, and the same one when you send it again",
+            )),
+        }
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let mut payload = payload.take();
+        Box::pin(async move {
+            if !is_json(&request) {
+                return Err(Problem::new(Kind::UnsupportedType, "send the body as application/json"));
+            }
+            let key = idempotency_key(&request)?;
+            let bytes = read(&request, &mut payload, MAX_JSON_BYTES).await?;
+            let idempotency = key.map(|key| Idempotency {
+                key,
+                fingerprint: Fingerprint::of([
+                    request.method().as_str().as_bytes(),
+                    request.uri().to_string().as_bytes(),
+                    &bytes,
+                ]),
+            });
+            Ok(Self { value: from_json(&bytes)?, idempotency })
+        })
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+/// Refused by its `Content-Length` before a byte is read, where that says too much.
+async fn read(request: &HttpRequest, payload: &mut Payload, max_bytes: usize) -> Result<web::Bytes, Problem> {
+    let too_large = || Problem::new(Kind::TooLarge, format!("the body may have {max_bytes} bytes at most"));
+    let declared =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|bytes| bytes > max_bytes as u64) {
+        return Err(too_large());
+    }
+    let read = actix_web::body::to_bytes_limited(PayloadBody(payload), max_bytes).await;
+    match read {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(Problem::new(Kind::Unreadable, "the body ended before its time")),
+        Err(_) => Err(too_large()),
+    }
+}
+
+/// Lets the framework's own bounded reader read a request.
+struct PayloadBody<'a>(&'a mut Payload);
+
+impl actix_web::body::MessageBody for PayloadBody<'_> {
+    type Error = actix_web::error::PayloadError;
+
+    fn size(&self) -> actix_web::body::BodySize {
+        actix_web::body::BodySize::Stream
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<web::Bytes, Self::Error>>> {
+        futures_util::Stream::poll_next(Pin::new(&mut *self.get_mut().0), context)
+    }
+}
+
+/// 400 when it is no JSON, 422 when a value in it is refused; in words of ours, with the place.
+pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| refused(&error))?;
+    json.end().map_err(|_| Problem::new(Kind::Unreadable, "the body goes on after its JSON value"))?;
+    Ok(value)
+}
+
+fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    if !error.inner().is_data() {
+        return Problem::new(Kind::Unreadable, "the body is not valid JSON in UTF-8");
+    }
+    let place: String = error
+        .path()
+        .iter()
+        .map(|segment| match segment {
+            serde_path_to_error::Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            serde_path_to_error::Segment::Seq { index } => format!("/{index}"),
+            serde_path_to_error::Segment::Enum { variant } => format!("/{variant}"),
+            serde_path_to_error::Segment::Unknown => String::new(),
+        })
+        .collect();
+    let message = error.inner().to_string();
+    let quoted = || message.split('`').nth(1).unwrap_or_default();
+    let (pointer, detail) = if message.starts_with("missing field") {
+        (format!("{place}/{}", quoted()), "is required".to_owned())
+    } else if message.starts_with("unknown field") {
+        // The place of an unknown field is itself.
+        let pointer = if place.ends_with(&format!("/{}", quoted())) { place } else { format!("{place}/{}", quoted()) };
+        (pointer, "is not a field of this request".to_owned())
+    } else if message.starts_with("unknown variant") {
+        let known: Vec<_> = message.split('`').skip(3).step_by(2).collect();
+        (place, format!("must be one of: {}", known.join(", ")))
+    } else if ["invalid type", "invalid value", "invalid length", "duplicate field"]
+        .iter()
+        .any(|own| message.starts_with(own))
+    {
+        (place, "is not of the type that the documentation gives".to_owned())
+    } else {
+        // A value of ours that refused its text: "<pointer> <detail> at line 1 column 2".
+        let own = message.rsplit_once(" at line ").map_or(message.as_str(), |(own, _)| own);
+        let detail = own.split_once(' ').map_or(own, |(_, detail)| detail);
+        (place, detail.to_owned())
+    };
+    Invalid { fields: vec![FieldError { pointer: pointer.into(), detail: detail.into() }] }.into()
+}
+
+fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, Problem> {
+    let refusal = || Problem::new(Kind::Unreadable, "Idempotency-Key must be 1 to 255 characters of text");
+    let Some(value) = request.headers().get("Idempotency-Key") else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| refusal())?;
+    IdempotencyKey::parse(text).map(Some).map_err(|_| refusal())
+}
+
+/// The query of a URL; unknown names are refused where the type says so.
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Params<T> {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let parsed = web::Query::<T>::from_query(request.query_string());
+        std::future::ready(parsed.map(|query| Self(query.into_inner())).map_err(|error| {
+            let text = error.to_string();
+            // A value of ours that refused its text says so in its own words.
+            match text.rsplit_once(": ").map_or(text.as_str(), |(_, own)| own).split_once(' ') {
+                Some((pointer, detail)) if pointer.starts_with('/') => {
+                    Invalid::new(pointer.to_owned(), detail.to_owned()).into()
+                }
+                _ => Problem::new(Kind::Unreadable, "the query is not what the documentation gives"),
+            }
+        }))
+    }
+}
+
+/// The id in a path. One that is none is of no record: 404, as for any other record that is not there.
+pub struct PathId<T>(pub Id<T>);
+
+impl<T: 'static> FromRequest for PathId<T> {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().get("id").and_then(|text| Id::parse(text).ok());
+        std::future::ready(id.map(Self).ok_or_else(|| Problem::not_found("there is no such record")))
+    }
+}
+
+/// The version that the caller saw, from `If-Match`.
+pub struct IfMatch(pub u32);
+
+impl FromRequest for IfMatch {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(value) = request.headers().get(header::IF_MATCH) else {
+            return std::future::ready(Err(Problem::new(
+                Kind::PreconditionRequired,
+                "send If-Match with the ETag of the record that you saw, so that nobody's change is lost",
+            )));
+        };
+        let version =
+            value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+        // Another tag than ours is of no version that there is.
+        std::future::ready(Ok(Self(version.unwrap_or(0))))
+    }
+}
+
+pub fn etag(version: u32) -> (header::HeaderName, String) {
+    (header::ETAG, format!("\"{version}\""))
+}
+
+/// A page of a list, as `limit` and `cursor` of the query ask for it.
+pub fn page(limit: Option<usize>, cursor: Option<&str>) -> Result<PageRequest, Problem> {
+    Ok(PageRequest {
+        limit: limit.map(Limit::new).transpose()?.unwrap_or_default(),
+        after: cursor.map(Cursor::decode).transpose()?,
+    })
+}
+
+/// 201 with what the caller was told, now or before.
+pub fn created(receipt: Receipt) -> HttpResponse {
+    HttpResponse::Created().content_type(JSON).body(receipt.into_bytes())
+}
+
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");

@@ -1,0 +1,94 @@
+//! The HTTP application: one list of routes, from which the document is made too.
+
+pub mod accounts;
+pub mod auth;
+pub mod docs;
+pub mod edge;
+pub mod extract;
+pub mod health;
+pub mod metrics;
+pub mod nullable;
+pub mod page;
+pub mod patients;
+pub mod problem;
+
+use std::{net::IpAddr, sync::Arc};
+
+use actix_web::{App as ActixApp, HttpRequest, HttpResponse, http::Method, web};
+use infirmary_kernel::{Gate, Objects, Readiness};
+use secrecy::SecretString;
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::AppExt;
+
+use self::{metrics::Metrics, problem::Problem};
+
+/// What handlers work with: the use cases of each domain, wired. Nothing here knows an adapter.
+pub struct App {
+    pub gate: Gate,
+    pub auth: auth::Auth,
+    pub accounts: accounts::Accounts,
+    pub patients: patients::Patients,
+    pub store: Arc<dyn Readiness>,
+    pub objects: Arc<dyn Objects>,
+    pub metrics: Metrics,
+    pub metrics_token: Option<SecretString>,
+    pub trusted_proxies: Vec<IpAddr>,
+    pub cors_origins: Vec<String>,
+}
+
+/// Every operation of the API. What is not in this list is neither served nor documented.
+pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    config.configure(auth::routes).configure(accounts::routes).configure(patients::routes).configure(health::routes);
+}
+
+/// The OpenAPI document, from the code.
+pub fn openapi() -> OpenApi {
+    let (_, document) = ActixApp::new().into_utoipa_app().configure(routes).split_for_parts();
+    docs::described(document)
+}
+
+/// What is at an address of which some methods are served: for the answer to the others.
+pub struct Paths(Vec<(actix_web::dev::ResourceDef, Vec<Method>)>);
+
+impl Paths {
+    pub fn of(document: &OpenApi) -> Self {
+        let methods = |item: &utoipa::openapi::path::PathItem| {
+            [
+                (&item.get, Method::GET),
+                (&item.post, Method::POST),
+                (&item.patch, Method::PATCH),
+                (&item.put, Method::PUT),
+                (&item.delete, Method::DELETE),
+            ]
+            .into_iter()
+            .filter_map(|(operation, method)| operation.as_ref().map(|_| method))
+            .collect()
+        };
+        let paths = &document.paths.paths;
+        Self(
+            paths.iter().map(|(path, item)| (actix_web::dev::ResourceDef::new(path.as_str()), methods(item))).collect(),
+        )
+    }
+
+    fn allowed(&self, path: &str) -> Option<&[Method]> {
+        self.0.iter().find(|(pattern, _)| pattern.is_match(path)).map(|(_, methods)| methods.as_slice())
+    }
+}
+
+/// What no route takes: another method than those of the address, or an address that is none.
+pub async fn elsewhere(paths: web::Data<Paths>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(match paths.allowed(request.path()) {
+        Some(methods) => Problem::method_not_allowed(methods.to_vec()),
+        None => Problem::not_found("there is nothing at this address; all addresses are in /openapi.json"),
+    })
+}
+
+/// Browsers may call from the listed origins, and from no other. No cookies: whoever calls sends a token.
+pub fn cors(origins: &[String]) -> actix_cors::Cors {
+    let cors = actix_cors::Cors::default()
+        .allowed_methods(["GET", "POST", "PATCH", "PUT", "DELETE"])
+        .allowed_headers(["authorization", "content-type", "if-match", "idempotency-key", "range"])
+        .expose_headers(["etag", "x-request-id", "content-range", "retry-after"])
+        .max_age(3_600);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}

@@ -1,0 +1,189 @@
+//! The only place that knows which adapters are behind the ports. Runs once, at start.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use infirmary_auth::{
+    AcceptInvitation, AccountStore, AttemptStore, Authenticate, ChangeAccount, ChangeMe, ChangePassword, CreateAdmin,
+    DecideRegistration, EndSession, InvitationStore, InviteStaff, Login, PasswordDoor, PasswordHasher, PasswordPolicy,
+    RefreshSession, SessionStore, TokenIssuer,
+};
+use infirmary_kernel::{Entropy, Gate, Journal, Objects, Readiness, Receipts, Signer, StoreError};
+use infirmary_objects::DiskObjects;
+use infirmary_patients::PatientStore;
+use infirmary_sqlite::{OpenError, SqliteStore};
+use infirmary_system::{
+    BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, OsEntropy,
+    SystemClock, SystemIds,
+};
+use infirmary_workflows::{RegisterAccount, Registry};
+
+use crate::{
+    config::{Config, ObjectsUrl, StoreUrl},
+    http::{App, accounts::Accounts, auth::Auth, metrics::Metrics, patients::Patients},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the folder {folder} cannot be made")]
+    Folder { folder: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("the objects cannot be opened")]
+    Objects(#[source] StoreError),
+    #[error(transparent)]
+    Secrets(#[from] KeyringError),
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// How much work one password costs. Less than the default is for tests only, which sign in a lot.
+#[derive(Debug, Clone, Copy)]
+pub struct HashCost(pub u32);
+
+impl Default for HashCost {
+    fn default() -> Self {
+        Self(DEFAULT_BCRYPT_COST)
+    }
+}
+
+/// The use cases, ready to be run; those of the API in `app`, those of the command line beside it.
+pub struct Wired {
+    pub app: App,
+    pub create_admin: CreateAdmin,
+    pub store: SqliteStore,
+    pub objects: Arc<dyn Objects>,
+}
+
+/// Every store port, by the one technology that the configuration names. The database is the transaction boundary, so
+/// they cannot be mixed.
+#[derive(Clone)]
+struct Stores {
+    journal: Arc<dyn Journal>,
+    receipts: Arc<dyn Receipts>,
+    readiness: Arc<dyn Readiness>,
+    accounts: Arc<dyn AccountStore>,
+    invitations: Arc<dyn InvitationStore>,
+    sessions: Arc<dyn SessionStore>,
+    attempts: Arc<dyn AttemptStore>,
+    patients: Arc<dyn PatientStore>,
+    registry: Arc<dyn Registry>,
+}
+
+impl Stores {
+    fn of<S>(store: S) -> Self
+    where
+        S: Journal + Receipts + Readiness + AccountStore + InvitationStore + SessionStore + AttemptStore,
+        S: PatientStore + Registry + 'static,
+    {
+        let store = Arc::new(store);
+        Self {
+            journal: store.clone(),
+            receipts: store.clone(),
+            readiness: store.clone(),
+            accounts: store.clone(),
+            invitations: store.clone(),
+            sessions: store.clone(),
+            attempts: store.clone(),
+            patients: store.clone(),
+            registry: store,
+        }
+    }
+}
+
+pub fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartError> {
+    make_private_folder(&config.data_dir)?;
+    let keyring = Keyring::open(&config.secrets_dir, &GivenSecrets::default())?;
+    let StoreUrl::Sqlite(path) = &config.store;
+    let sqlite = SqliteStore::open(path, config.workers)?;
+    let ObjectsUrl::File(folder) = &config.objects;
+    let objects: Arc<dyn Objects> = Arc::new(DiskObjects::open(folder).map_err(StartError::Objects)?);
+    let stores = Stores::of(sqlite.clone());
+
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+    let signer: Arc<dyn Signer> = Arc::new(HmacSigner::new(&keyring.signing));
+    let hasher: Arc<dyn PasswordHasher> = Arc::new(BcryptHasher::new(&keyring.pepper, hash_cost.0));
+    let gate = Gate::new(
+        stores.journal.clone(),
+        stores.receipts.clone(),
+        Arc::new(SystemClock),
+        Arc::new(SystemIds::default()),
+    );
+    let access = Arc::new(JwtTokens::new(config.public_url.as_str(), &keyring.tokens));
+    let issuer = TokenIssuer { access: access.clone(), signer: signer.clone(), entropy: entropy.clone() };
+    let policy = PasswordPolicy::new(&config.house.name);
+    let door = PasswordDoor {
+        gate: gate.clone(),
+        accounts: stores.accounts.clone(),
+        attempts: stores.attempts.clone(),
+        hasher: hasher.clone(),
+    };
+    let account_queries = || infirmary_auth::Queries {
+        gate: gate.clone(),
+        accounts: stores.accounts.clone(),
+        sessions: stores.sessions.clone(),
+    };
+
+    let app = App {
+        auth: Auth {
+            authenticate: Authenticate { gate: gate.clone(), tokens: access, sessions: stores.sessions.clone() },
+            register: RegisterAccount {
+                gate: gate.clone(),
+                decide: DecideRegistration { hasher: hasher.clone(), policy: policy.clone(), issuer: issuer.clone() },
+                patients: stores.patients.clone(),
+                registry: stores.registry.clone(),
+            },
+            login: Login { door: door.clone(), sessions: stores.sessions.clone(), issuer: issuer.clone() },
+            refresh: RefreshSession { gate: gate.clone(), sessions: stores.sessions.clone(), issuer: issuer.clone() },
+            end_session: EndSession { gate: gate.clone(), sessions: stores.sessions.clone() },
+            change_password: ChangePassword { door, policy: policy.clone() },
+            accept_invitation: AcceptInvitation {
+                gate: gate.clone(),
+                invitations: stores.invitations.clone(),
+                hasher: hasher.clone(),
+                policy: policy.clone(),
+                issuer,
+            },
+            change_me: ChangeMe { gate: gate.clone(), accounts: stores.accounts.clone() },
+            queries: account_queries(),
+        },
+        accounts: Accounts {
+            invite: InviteStaff {
+                gate: gate.clone(),
+                accounts: stores.accounts.clone(),
+                invitations: stores.invitations.clone(),
+                entropy,
+            },
+            change: ChangeAccount {
+                gate: gate.clone(),
+                accounts: stores.accounts.clone(),
+                attempts: stores.attempts.clone(),
+            },
+            queries: account_queries(),
+        },
+        patients: Patients {
+            register: infirmary_patients::RegisterPatient { gate: gate.clone(), patients: stores.patients.clone() },
+            change: infirmary_patients::ChangePatient { gate: gate.clone(), patients: stores.patients.clone() },
+            queries: infirmary_patients::Queries { gate: gate.clone(), patients: stores.patients.clone() },
+        },
+        store: stores.readiness.clone(),
+        objects: objects.clone(),
+        metrics: Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?,
+        metrics_token: config.metrics_token.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        cors_origins: config.cors_origins.clone(),
+        gate: gate.clone(),
+    };
+    let create_admin = CreateAdmin { gate, accounts: stores.accounts, hasher, policy };
+    Ok(Wired { app, create_admin, store: sqlite, objects })
+}
+
+/// What is in it is nobody's but the server's.
+fn make_private_folder(folder: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| StartError::Folder { folder: folder.to_owned(), source })
+}

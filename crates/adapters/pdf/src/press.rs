@@ -18,6 +18,7 @@ struct Shop {
     library: LazyHash<Library>,
     book: LazyHash<FontBook>,
     fonts: Vec<Font>,
+    faces: Vec<ttf_parser::Face<'static>>,
     common: Source,
 }
 
@@ -33,14 +34,16 @@ static SHOP: LazyLock<Shop> = LazyLock::new(|| {
     Shop {
         library: LazyHash::new(Library::default()),
         book: LazyHash::new(FontBook::from_fonts(&fonts)),
+        faces: files.into_iter().flat_map(|file| ttf_parser::Face::parse(file, 0)).collect(),
         common: source("/sheet.typ", include_str!("../templates/sheet.typ")),
         fonts,
     }
 });
 
-/// Whether the document's fonts have the character.
+/// Whether the document's fonts have the character. Their coverage as Typst knows it is that of the ranges in the font's
+/// tables, which have holes.
 pub(crate) fn has_glyph(c: char) -> bool {
-    SHOP.fonts.iter().any(|font| font.info().coverage.contains(u32::from(c)))
+    SHOP.faces.iter().any(|face| face.glyph_index(c).is_some_and(|glyph| glyph.0 != 0))
 }
 
 /// The same path is the same id: Typst keeps every path it was ever given, so they are few.

@@ -209,7 +209,7 @@ fn any_text_can_be_set() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let press = TypstPress::default();
     let mut runner =
-        TestRunner::new(ProptestConfig { failure_persistence: None, cases: 24, ..ProptestConfig::default() });
+        TestRunner::new(ProptestConfig { failure_persistence: None, cases: 48, ..ProptestConfig::default() });
     let scripts =
         "[\\PC\u{600}-\u{6ff}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2066}-\u{2069}\u{e000}\u{fe0f}\u{1f600}]{1,60}";
     runner

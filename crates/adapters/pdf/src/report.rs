@@ -90,6 +90,11 @@ fn modality(code: &str) -> String {
     format!("{words} ({code})")
 }
 
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
 pub(crate) fn job(sheet: ReportSheet) -> Result<Job, String> {
     let mut texts = Texts::default();
     let mut images = Vec::new();
@@ -110,7 +115,7 @@ pub(crate) fn job(sheet: ReportSheet) -> Result<Job, String> {
         patient: Subject {
             person: Person::new(&sheet.subject.patient, &mut texts),
             born: sheet.subject.birth_date.map(day),
-            sex: sheet.subject.sex.as_deref().map(|sex| texts.line(sex)),
+            sex: sheet.subject.sex.as_deref().map(|sex| texts.line(&capitalised(sex))),
         },
         study: sheet
             .study

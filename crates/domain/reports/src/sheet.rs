@@ -41,7 +41,7 @@ impl ReportSheet {
 pub struct SheetSubject {
     pub patient: SheetPatient,
     pub birth_date: Option<BirthDate>,
-    /// In words: `Female`.
+    /// In a word: `female`.
     pub sex: Option<String>,
 }
 

@@ -87,7 +87,7 @@ pub fn report(image_count: usize) -> ReportSheet {
         subject: SheetSubject {
             patient: SheetPatient { name: name("Ada Katherine Lovelace"), mrn: "P00004175".into() },
             birth_date: "1984-02-29".parse().ok(),
-            sex: Some("Female".into()),
+            sex: Some("female".into()),
         },
         study: Some(SheetStudy { modality: "CT".into(), at: time("2026-03-01T08:40:00Z") }),
         tasks: vec!["CT of the chest with contrast".into(), "Three-dimensional reconstruction".into()],

@@ -56,13 +56,15 @@ pub struct StudyDate {
 }
 
 impl StudyDate {
-    /// `YYYYMMDD` as DICOM writes it (PS3.5 §6.2, DA), or `YYYY-MM-DD`.
+    /// `YYYYMMDD` as DICOM writes it (PS3.5 §6.2, DA), `YYYY.MM.DD` as its predecessor did, or `YYYY-MM-DD`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let refusal = || Invalid::new("", "is not a date; give YYYY-MM-DD");
         let text = text.trim_matches(['\0', ' ']);
         let digits: String = match text.len() {
             8 => text.to_owned(),
-            10 if text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-' => text.replace('-', ""),
+            10 if matches!((text.as_bytes()[4], text.as_bytes()[7]), (b'-', b'-') | (b'.', b'.')) => {
+                text.replace(['-', '.'], "")
+            }
             _ => return Err(refusal()),
         };
         if digits.len() != 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -136,9 +138,11 @@ mod tests {
     #[test]
     fn a_study_date_is_a_day_of_the_calendar() {
         assert_eq!(StudyDate::parse("20240229").unwrap().to_string(), "2024-02-29");
-        assert_eq!(StudyDate::parse("2024-02-29").unwrap(), StudyDate::parse("20240229 ").unwrap());
+        for spelling in ["2024-02-29", "2024.02.29", "20240229 "] {
+            assert_eq!(StudyDate::parse(spelling).unwrap(), StudyDate::parse("20240229").unwrap());
+        }
         for refused in
-            ["", "20230229", "20241301", "20240100", "2024.02.29", "20240431", "00000101", "2024-2-29", "éééé"]
+            ["", "20230229", "20241301", "20240100", "2024-02.29", "20240431", "00000101", "2024-2-29", "éééé"]
         {
             assert!(StudyDate::parse(refused).is_err(), "{refused}");
         }

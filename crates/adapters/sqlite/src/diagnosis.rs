@@ -17,6 +17,18 @@ use crate::{
 
 const LAWS: &[(&str, &str)] = &[("diagnoses.study", Diagnosis::ONE_FOR_A_STUDY)];
 
+/// The columns that [`diagnosis`] reads, of `diagnoses d`.
+macro_rules! diagnosis_columns {
+    () => {
+        "d.id, d.patient, d.study, d.author, d.disease, d.findings, d.conditions, d.status, d.version, d.recorded_at,
+         d.updated_at, d.updated_by, d.confirmed_at, d.confirmed_by, d.amended_at, d.amended_by, d.amendment_reason,
+         d.retracted_at, d.retracted_by, d.retraction_reason"
+    };
+}
+/// How many they are.
+pub(crate) const DIAGNOSIS_COLUMNS: usize = 20;
+pub(crate) use diagnosis_columns;
+
 #[async_trait]
 impl DiagnosisStore for SqliteStore {
     async fn record(&self, recorded: RecordedDiagnosis) -> Result<Written, WriteError> {
@@ -48,7 +60,7 @@ impl DiagnosisStore for SqliteStore {
     async fn of_study(&self, study: StudyId) -> Result<Option<Diagnosis>, StoreError> {
         self.read(move |connection| {
             connection
-                .prepare_cached("SELECT * FROM diagnoses WHERE study = ?")?
+                .prepare_cached(concat!("SELECT ", diagnosis_columns!(), " FROM diagnoses d WHERE d.study = ?"))?
                 .query_row([blob(study)], diagnosis)
                 .optional()
         })
@@ -61,7 +73,8 @@ impl DiagnosisStore for SqliteStore {
         self.read(move |connection| {
             let rows = connection
                 .prepare_cached(
-                    "SELECT * FROM diagnosis_versions WHERE diagnosis = ? AND version < ? ORDER BY version DESC LIMIT ?",
+                    "SELECT diagnosis, version, status, disease, findings, conditions, made_at, made_by, reason
+                     FROM diagnosis_versions WHERE diagnosis = ? AND version < ? ORDER BY version DESC LIMIT ?",
                 )?
                 .query_map(params![blob(id), after, limit.get() + 1], version)?
                 .collect::<Result<_, _>>()?;
@@ -77,7 +90,10 @@ impl DiagnosisStore for SqliteStore {
 }
 
 pub(crate) fn find(connection: &Connection, id: DiagnosisId) -> rusqlite::Result<Option<Diagnosis>> {
-    connection.prepare_cached("SELECT * FROM diagnoses WHERE id = ?")?.query_row([blob(id)], diagnosis).optional()
+    connection
+        .prepare_cached(concat!("SELECT ", diagnosis_columns!(), " FROM diagnoses d WHERE d.id = ?"))?
+        .query_row([blob(id)], diagnosis)
+        .optional()
 }
 
 pub(crate) fn list(
@@ -85,7 +101,8 @@ pub(crate) fn list(
     filter: &DiagnosisFilter,
     page: &PageRequest,
 ) -> rusqlite::Result<Page<Diagnosis>> {
-    let rows = listing("SELECT * FROM diagnoses d", filter, page).rows(connection, diagnosis)?;
+    let select = concat!("SELECT ", diagnosis_columns!(), " FROM diagnoses d");
+    let rows = listing(select, filter, page).rows(connection, diagnosis)?;
     Ok(Page::of_rows(rows, page.limit, |last| Cursor::at(last.recorded_at, last.id.as_uuid())))
 }
 
@@ -201,49 +218,50 @@ fn insert_version(transaction: &Transaction<'_>, version: &DiagnosisVersion) -> 
         .map(|_| ())
 }
 
+/// Columns are counted, as they stand in `diagnosis_columns`: lists of them are read all day.
 pub(crate) fn diagnosis(row: &Row<'_>) -> rusqlite::Result<Diagnosis> {
     Ok(Diagnosis {
-        id: row.id("id")?,
-        patient: row.id("patient")?,
-        study: row.optional_id("study")?,
-        author: row.id("author")?,
-        content: content(row)?,
-        status: row.parsed("status", str::parse)?,
-        version: row.get("version")?,
-        recorded_at: row.time("recorded_at")?,
-        updated: Signature { at: row.time("updated_at")?, by: row.id("updated_by")? },
-        confirmed: match row.optional_time("confirmed_at")? {
-            Some(at) => Some(Signature { at, by: row.id("confirmed_by")? }),
+        id: row.id(0)?,
+        patient: row.id(1)?,
+        study: row.optional_id(2)?,
+        author: row.id(3)?,
+        content: content(row, 4)?,
+        status: row.parsed(7, str::parse)?,
+        version: row.get(8)?,
+        recorded_at: row.time(9)?,
+        updated: Signature { at: row.time(10)?, by: row.id(11)? },
+        confirmed: match row.optional_time(12)? {
+            Some(at) => Some(Signature { at, by: row.id(13)? }),
             None => None,
         },
-        amendment: reasoned(row, "amended_at", "amended_by", "amendment_reason")?,
-        retraction: reasoned(row, "retracted_at", "retracted_by", "retraction_reason")?,
+        amendment: reasoned(row, 14)?,
+        retraction: reasoned(row, 17)?,
     })
 }
 
-fn content(row: &Row<'_>) -> rusqlite::Result<Content> {
+fn content(row: &Row<'_>, first: usize) -> rusqlite::Result<Content> {
     Ok(Content {
-        disease: row.parsed("disease", ShortText::parse)?,
-        findings: row.parsed("findings", LongText::parse)?,
-        conditions: row.parsed("conditions", LongText::parse)?,
+        disease: row.parsed(first, ShortText::parse)?,
+        findings: row.parsed(first + 1, LongText::parse)?,
+        conditions: row.parsed(first + 2, LongText::parse)?,
     })
 }
 
-fn reasoned(row: &Row<'_>, at: &str, by: &str, reason: &str) -> rusqlite::Result<Option<Reasoned>> {
-    match row.optional_time(at)? {
-        Some(at) => Ok(Some(Reasoned { at, by: row.id(by)?, reason: row.parsed(reason, ShortText::parse)? })),
+fn reasoned(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Reasoned>> {
+    match row.optional_time(first)? {
+        Some(at) => Ok(Some(Reasoned { at, by: row.id(first + 1)?, reason: row.parsed(first + 2, ShortText::parse)? })),
         None => Ok(None),
     }
 }
 
 fn version(row: &Row<'_>) -> rusqlite::Result<DiagnosisVersion> {
     Ok(DiagnosisVersion {
-        diagnosis: row.id("diagnosis")?,
-        version: row.get("version")?,
-        status: row.parsed("status", str::parse)?,
-        content: content(row)?,
-        made: Signature { at: row.time("made_at")?, by: row.id("made_by")? },
-        reason: row.optional_parsed("reason", ShortText::parse)?,
+        diagnosis: row.id(0)?,
+        version: row.get(1)?,
+        status: row.parsed(2, str::parse)?,
+        content: content(row, 3)?,
+        made: Signature { at: row.time(6)?, by: row.id(7)? },
+        reason: row.optional_parsed(8, ShortText::parse)?,
     })
 }
 

@@ -8,7 +8,9 @@ const TABLES: &[&str] = &[
     include_str!("../schema/trail.sql"),
     include_str!("../schema/auth.sql"),
     include_str!("../schema/patients.sql"),
+    include_str!("../schema/imaging.sql"),
     include_str!("../schema/diagnosis.sql"),
+    include_str!("../schema/reports.sql"),
     include_str!("../schema/financials.sql"),
 ];
 

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
-use infirmary_kernel::{Action, PatientId, testing::trail};
-use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
+mod common;
+
+use infirmary_kernel::{PatientId, testing::fresh_id};
 use infirmary_sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -25,9 +26,8 @@ mod audit {
 
 /// A patient of the registry, for what has to be about one.
 async fn registered(store: &SqliteStore) -> PatientId {
-    let patient = patient("Ada", store.next_mrn().await.unwrap());
-    let (id, trail) = (patient.id, trail(Action::PATIENT_REGISTER));
-    store.register(RegisteredPatient { patient, trail }).await.unwrap();
+    let id = fresh_id();
+    common::register(store, id).await;
     id
 }
 
@@ -75,4 +75,84 @@ mod auth {
     }
 
     infirmary_auth::auth_store_laws!(stores);
+}
+
+mod imaging {
+    use async_trait::async_trait;
+    use infirmary_imaging::{FoundStudy, testing::Seed};
+    use infirmary_sqlite::SqliteStore;
+    use infirmary_workflows::StudyRecorder;
+    use tempfile::TempDir;
+
+    use crate::common;
+
+    struct House {
+        store: SqliteStore,
+        _folder: TempDir,
+    }
+
+    #[async_trait]
+    impl Seed for House {
+        async fn study(&self, found: &FoundStudy) {
+            common::register(&self.store, found.study.patient).await;
+            let recorded = common::recorded(found.study.clone(), found.images.clone(), found.released);
+            self.store.record_study(recorded).await.unwrap();
+        }
+    }
+
+    async fn house() -> (SqliteStore, House) {
+        let (store, folder) = super::store().await;
+        (store.clone(), House { store, _folder: folder })
+    }
+
+    infirmary_imaging::image_store_laws!(house);
+}
+
+mod reports {
+    use async_trait::async_trait;
+    use infirmary_diagnosis::{ChangedDiagnosis, ContentChange, DiagnosisStore, RecordedDiagnosis, testing::signed};
+    use infirmary_kernel::{
+        Action, DiagnosisId,
+        testing::{fresh_id, trail},
+    };
+    use infirmary_reports::{Report, ReportStore, testing::laws::ReportHouse};
+    use infirmary_sqlite::SqliteStore;
+    use infirmary_workflows::ReportIssuer;
+    use tempfile::TempDir;
+
+    use crate::common;
+
+    struct House(SqliteStore);
+
+    #[async_trait]
+    impl ReportHouse for House {
+        fn reports(&self) -> &dyn ReportStore {
+            &self.0
+        }
+
+        async fn issue(&self, report: &Report) {
+            if DiagnosisStore::find(&self.0, report.diagnosis).await.unwrap().is_none() {
+                common::register(&self.0, report.patient).await;
+                let diagnosis = common::confirmed(report.diagnosis, report.patient, fresh_id());
+                let trail = trail(Action::DIAGNOSIS_RECORD);
+                self.0.record(RecordedDiagnosis { diagnosis, trail }).await.unwrap();
+            }
+            self.0.issue_report(common::issued(report.clone())).await.unwrap();
+        }
+
+        async fn amend(&self, diagnosis: DiagnosisId, version: u32) {
+            let known = DiagnosisStore::find(&self.0, diagnosis).await.unwrap().unwrap();
+            let reason = "seen again".to_owned().try_into().unwrap();
+            let (diagnosis, _) = known.amend(ContentChange::default(), reason, signed(fresh_id(), 1)).unwrap();
+            assert_eq!(diagnosis.version, version);
+            self.0.change(ChangedDiagnosis { diagnosis, trail: trail(Action::DIAGNOSIS_AMEND) }).await.unwrap();
+        }
+    }
+
+    async fn house() -> (House, TempDir) {
+        let (store, folder) = super::store().await;
+        (House(store), folder)
+    }
+
+    infirmary_reports::report_store_laws!(house);
 }

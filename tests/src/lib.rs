@@ -1,1 +1,238 @@
-//! tests
+//! What tests across crates share: the real server on port 0 with an empty house, and people who are signed in to it.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
+
+use std::{net::SocketAddr, sync::mpsc, thread::JoinHandle};
+
+use actix_web::{dev::ServerHandle, rt};
+use infirmary_kernel::{EmailAddress, PersonName, Role};
+use infirmary_server::{
+    command::serve,
+    config::Config,
+    wiring::{self, HashCost},
+};
+use reqwest::{Client, Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The least that bcrypt takes: tests sign in a lot, and what a password costs is tested where passwords are hashed.
+const TEST_HASH_COST: HashCost = HashCost(4);
+pub const PASSWORD: &str = "seven quiet herons at dusk";
+const ADMIN_EMAIL: &str = "admin@infirmary.example";
+
+/// A server of its own for each test.
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub client: Client,
+    pub folder: TempDir,
+    admin: User,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Somebody who is signed in, or nobody.
+#[derive(Clone, Default)]
+pub struct User {
+    pub token: Option<String>,
+    pub refresh_token: String,
+    pub account: String,
+    pub email: String,
+    /// The own record, of a patient.
+    pub patient: String,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub bytes: Vec<u8>,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With settings beside the defaults of a test.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), settings);
+        let (started, has_started) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            rt::System::new().block_on(async move {
+                let wired = wiring::wire(&config, TEST_HASH_COST).unwrap();
+                let (email, name) =
+                    (EmailAddress::parse(ADMIN_EMAIL).unwrap(), PersonName::parse("Ada Admin").unwrap());
+                wired.create_admin.run(email, name, PASSWORD).await.unwrap();
+                let running = serve::start(&config, wired.app).unwrap();
+                started.send((running.address, running.handle)).unwrap();
+                running.finished.await.unwrap();
+            });
+        });
+        let (address, handle) = has_started.recv().unwrap();
+        let mut app =
+            Self { address, client: Client::new(), folder, admin: User::default(), handle, thread: Some(thread) };
+        app.admin = app.sign_in(ADMIN_EMAIL, PASSWORD).await;
+        app
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn nobody(&self) -> User {
+        User::default()
+    }
+
+    pub fn as_admin(&self) -> User {
+        self.admin.clone()
+    }
+
+    pub async fn as_doctor(&self) -> User {
+        self.as_staff(Role::Doctor).await
+    }
+
+    pub async fn as_accountant(&self) -> User {
+        self.as_staff(Role::Accountant).await
+    }
+
+    /// A new account each time, by invitation.
+    pub async fn as_staff(&self, role: Role) -> User {
+        let email = unique_email(role.as_str());
+        let invited = json!({"email": email, "name": "Sam Staff", "role": role.as_str()});
+        let answer = self.post(&self.admin, "/v1/accounts", &invited).await.expect(StatusCode::CREATED);
+        let accepted = json!({"code": answer["invitation"]["code"], "password": PASSWORD});
+        let session = self.post(&self.nobody(), "/v1/auth/invitation", &accepted).await.expect(StatusCode::OK);
+        User::of(&session)
+    }
+
+    /// A new account with its record each time, by registration.
+    pub async fn as_patient(&self) -> User {
+        let body = json!({
+            "email": unique_email("patient"), "password": PASSWORD, "name": "Pat Patient",
+            "phone": "+9647501234567", "birthDate": "1990-05-17",
+        });
+        User::of(&self.post(&self.nobody(), "/v1/auth/register", &body).await.expect(StatusCode::CREATED))
+    }
+
+    pub async fn sign_in(&self, email: &str, password: &str) -> User {
+        let body = json!({"email": email, "password": password});
+        User::of(&self.post(&self.nobody(), "/v1/auth/login", &body).await.expect(StatusCode::OK))
+    }
+
+    /// A patient whom the desk registered; gives the record.
+    pub async fn register_patient(&self, name: &str) -> Value {
+        let body = json!({"name": name});
+        self.post(&self.admin, "/v1/patients", &body).await.expect(StatusCode::CREATED)
+    }
+
+    pub async fn get(&self, user: &User, path: &str) -> Answer {
+        self.send(user, Method::GET, path, |request| request).await
+    }
+
+    pub async fn post(&self, user: &User, path: &str, body: &Value) -> Answer {
+        self.send(user, Method::POST, path, |request| request.json(body)).await
+    }
+
+    /// As [`TestApp::post`], under a key.
+    pub async fn post_with_key(&self, user: &User, path: &str, key: &str, body: &Value) -> Answer {
+        self.send(user, Method::POST, path, |request| request.header("Idempotency-Key", key).json(body)).await
+    }
+
+    pub async fn patch(&self, user: &User, path: &str, etag: &str, body: &Value) -> Answer {
+        self.send(user, Method::PATCH, path, |request| request.header("If-Match", etag).json(body)).await
+    }
+
+    pub async fn delete(&self, user: &User, path: &str) -> Answer {
+        self.send(user, Method::DELETE, path, |request| request).await
+    }
+
+    pub async fn send(
+        &self,
+        user: &User,
+        method: Method,
+        path: &str,
+        build: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Answer {
+        let mut request = self.client.request(method, self.url(path));
+        if let Some(token) = &user.token {
+            request = request.bearer_auth(token);
+        }
+        let response = build(request).send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, bytes: response.bytes().await.unwrap().to_vec() }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        // The message is in the queue of the server at once; the future only waits for the answer.
+        drop(self.handle.stop(false));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl User {
+    pub fn of(session: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Self {
+            token: session["accessToken"].as_str().map(str::to_owned),
+            refresh_token: text(&session["refreshToken"]),
+            account: text(&session["account"]["id"]),
+            email: text(&session["account"]["email"]),
+            patient: text(&session["account"]["patientId"]),
+        }
+    }
+}
+
+impl Answer {
+    /// The body as JSON, of an answer with this status; any other status is shown with its body.
+    #[track_caller]
+    pub fn expect(&self, status: StatusCode) -> Value {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
+        self.json()
+    }
+
+    /// The body of a problem with this status, in the one form of all of them.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> Value {
+        let body = self.expect(StatusCode::from_u16(status).unwrap());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(body["status"], status);
+        assert_eq!(body["instance"], self.header("x-request-id"));
+        assert!(body["type"].as_str().is_some_and(|kind| kind.starts_with("urn:infirmary:problem:")), "{body}");
+        assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{body}");
+        body
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        if self.bytes.is_empty() { Value::Null } else { serde_json::from_slice(&self.bytes).unwrap() }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    pub fn etag(&self) -> &str {
+        self.header("etag")
+    }
+}
+
+fn config(folder: &std::path::Path, settings: &[(&str, &str)]) -> Config {
+    let defaults = [
+        ("INFIRMARY_LISTEN", "127.0.0.1:0"),
+        ("INFIRMARY_DATA_DIR", folder.to_str().unwrap()),
+        ("INFIRMARY_WORKERS", "1"),
+        ("INFIRMARY_PUBLIC_URL", "https://infirmary.example"),
+    ];
+    let all = defaults.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::from_variables(all).unwrap()
+}
+
+pub fn unique_email(role: &str) -> String {
+    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    format!("{role}{}@infirmary.example", COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+}

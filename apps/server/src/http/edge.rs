@@ -6,9 +6,10 @@ use actix_web::{
     Error, HttpMessage, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
+    error::InternalError,
     http::{
         StatusCode,
-        header::{self, HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web,
@@ -17,7 +18,7 @@ use futures_util::FutureExt;
 use infirmary_kernel::{Origin, RequestId};
 
 use super::{
-    App,
+    App, docs,
     problem::{Kind, Problem},
 };
 
@@ -40,18 +41,36 @@ pub async fn edge(
     let started = Instant::now();
     let id: RequestId = app.gate.mint(app.gate.now());
     request.extensions_mut().insert(id);
-    let http_request = request.request().clone();
+    let is_page = request.path().starts_with("/docs/");
 
     let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(Ok(response)) => match response.response().error().map(|error| respond(error, id)) {
             Some(rendered) => response.into_response(rendered),
             None => response.map_into_boxed_body(),
         },
-        Ok(Err(error)) => ServiceResponse::new(http_request, respond(&error, id)),
-        Err(panic) => ServiceResponse::new(http_request, Problem::internal(text_of(&*panic)).respond(id)),
+        Ok(Err(error)) => return Err(without_request(respond(&error, id), id)),
+        Err(panic) => {
+            let rendered = Problem::internal(text_of(&*panic)).respond(id);
+            app.metrics.observe("other", "panicked", rendered.status().as_u16(), started.elapsed());
+            return Err(without_request(rendered, id));
+        }
     };
+    dress(response.headers_mut(), id, is_page);
+    observe(&app, &response, id, started);
+    Ok(response)
+}
 
-    let headers = response.headers_mut();
+/// The answer where the request is gone: whoever fails or panics takes it along, and the router allows no copy of it to be
+/// held meanwhile.
+fn without_request(mut rendered: HttpResponse, id: RequestId) -> Error {
+    dress(rendered.headers_mut(), id, false);
+    InternalError::from_response("answered in our form", rendered).into()
+}
+
+fn dress(headers: &mut HeaderMap, id: RequestId, is_page: bool) {
+    if is_page {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(docs::PAGE_CSP));
+    }
     for (name, value) in HEADERS {
         if !headers.contains_key(&name) {
             headers.insert(name, value);
@@ -60,8 +79,6 @@ pub async fn edge(
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(X_REQUEST_ID, value);
     }
-    observe(&app, &response, id, started);
-    Ok(response)
 }
 
 /// An error of ours, or one of the framework in our words: its own would tell of the inside.

@@ -1,0 +1,18 @@
+# What CI runs, in its order.
+check: fmt clippy test
+
+fmt:
+    cargo fmt --all --check
+
+clippy:
+    cargo clippy --release --workspace --all-targets -- -D warnings
+
+test:
+    cargo test --release --workspace
+
+# The figures of docs/benchmarks.md.
+bench:
+    cargo bench --bench load
+
+demo:
+    cargo run --release -- demo

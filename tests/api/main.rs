@@ -1,0 +1,6 @@
+//! The API as its clients meet it: over HTTP, on the real server, with real stores. One binary, a file for each domain.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
+
+mod access;
+mod form;
+mod patients;

@@ -2,6 +2,8 @@
 //! `infirmary_patients::patient_store_laws!(make_store)`, where `make_store` is an async function that gives a store and
 //! whatever has to live as long as it does.
 
+#![allow(clippy::unwrap_used, reason = "a law that does not hold is a panic")]
+
 use std::collections::HashSet;
 
 use infirmary_kernel::{

@@ -58,7 +58,7 @@ impl AccountStore for SqliteStore {
     }
 
     async fn find(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        self.read(move |connection| find(connection, id)).await
+        self.look_up(move |connection| find(connection, id)).await
     }
 
     async fn credential(&self, email: &EmailAddress) -> Result<Option<Credential>, StoreError> {

@@ -71,7 +71,7 @@ impl SessionStore for SqliteStore {
     }
 
     async fn live(&self, session: SessionId) -> Result<Option<LiveSession>, StoreError> {
-        self.read(move |connection| {
+        self.look_up(move |connection| {
             connection
                 .prepare_cached(
                     "SELECT a.id, a.role, a.patient, s.authenticated_at, s.expires_at

@@ -383,11 +383,11 @@ fn rle_rows(
 fn jpeg(source: &mut Source, fragments: Vec<(u64, u64)>, layout: &mut Layout) -> Result<Place, NoFrame> {
     let survey = jpeg::survey(io::BufReader::new(Joined::new(source, &fragments)))
         .ok_or_else(|| unsupported("its compressed frame is damaged"))?;
-    if survey.has_too_many_scans() {
-        return Err(unsupported("its compressed frame has too many scans"));
-    }
     let info = jpeg::read_info(Joined::new(source, &fragments))
         .map_err(|reason| unsupported(format!("of its compressed frame: {reason}")))?;
+    if survey.has_too_many_scans(&info) {
+        return Err(unsupported("its compressed frame has too many scans"));
+    }
     if (u32::from(info.width), u32::from(info.height)) != (layout.width, layout.height) {
         return Err(unsupported("its compressed frame has another size than it says"));
     }

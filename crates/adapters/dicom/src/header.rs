@@ -1,8 +1,8 @@
 //! The header of a DICOM file (PS3.5 §7, PS3.10 §7): the few elements that are asked for, and where the pixels begin.
 //!
-//! Element headers are decoded by `dicom-encoding`; walking them is ours, because a library that builds the data set would
-//! hold whatever stands in front of the pixels, and that can be most of a 200 MB file. Here, what is not asked for is
-//! skipped by seeking, so memory and time depend on the number of elements and not on their size.
+//! Element headers are decoded by `dicom-encoding`; walking them is ours, because a library that builds the data set
+//! would hold whatever stands in front of the pixels, and that can be most of a 200 MB file. Here, what is not asked
+//! for is skipped by seeking, so memory and time depend on the number of elements and not on their size.
 
 use std::{
     collections::BTreeMap,
@@ -71,8 +71,8 @@ const WANTED: &[Tag] = &[
     tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
 ];
 
-/// What an enhanced multi-frame image says of its frames rather than of itself (PS3.3 C.7.6.16): the first that is found
-/// is that of the first frame, or that of all.
+/// What an enhanced multi-frame image says of its frames rather than of itself (PS3.3 C.7.6.16): the first that is
+/// found is that of the first frame, or that of all.
 const WANTED_OF_FRAMES: &[Tag] = &[
     tags::PIXEL_SPACING,
     tags::WINDOW_CENTER,
@@ -219,8 +219,8 @@ impl Source {
         Ok(value)
     }
 
-    /// The header of an item, and the length of what is in it; `None` for the end of the sequence, or of the file where an
-    /// item would begin: some write no delimiter behind the last one.
+    /// The header of an item, and the length of what is in it; `None` for the end of the sequence, or of the file
+    /// where an item would begin: some write no delimiter behind the last one.
     pub fn next_fragment(&mut self) -> Result<Option<u64>, Malformed> {
         if self.left() < 8 {
             return Ok(None);
@@ -329,8 +329,8 @@ pub fn read_data_set(source: &mut Source, transfer_syntax: String) -> Result<Hea
     })
 }
 
-/// The first that is not empty. Others, by which ISO 2022 switches within a text, matter for names of persons, and those
-/// are not read here.
+/// The first that is not empty. Others, by which ISO 2022 switches within a text, matter for names of persons, and
+/// those are not read here.
 fn charset(value: &[u8]) -> SpecificCharacterSet {
     let text = String::from_utf8_lossy(value);
     let first = text.split('\\').map(|code| code.trim_matches(['\0', ' '])).find(|code| !code.is_empty());

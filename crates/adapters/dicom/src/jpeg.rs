@@ -1,18 +1,21 @@
 //! JPEG (ITU-T T.81): baseline and progressive, and lossless as DICOM uses it.
 //!
-//! `jpeg-decoder` and not the faster one of `image`: it takes a file that is cut off for an error, decodes at an eighth of
-//! the size when nobody wants to see the pixels, and knows the lossless process.
+//! `jpeg-decoder` and not the faster one of `image`: it takes a file that is cut off for an error, decodes at an
+//! eighth of the size when nobody wants to see the pixels, and knows the lossless process.
 
 use std::{
     io::{BufRead, Read},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use infirmary_imaging::MAX_PIXELS;
 use jpeg_decoder::{CodingProcess, ColorTransform, Decoder, Error, ImageInfo, PixelFormat};
 
-/// Each is a walk over the whole image, and a few bytes are enough for one: without a limit a small file keeps a core busy
-/// for hours.
+/// Each is a walk over the whole image, and a few bytes are enough for one: without a limit a small file keeps a core
+/// busy for hours.
 const MAX_SCANS: u32 = 100;
+/// Sixteen scans, more than encoders make, of the largest image.
+const MAX_SCANNED_PIXELS: u64 = 16 * MAX_PIXELS;
 
 /// What the markers say.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +70,9 @@ pub fn survey(mut reader: impl BufRead) -> Option<Survey> {
 }
 
 impl Survey {
-    pub const fn has_too_many_scans(&self) -> bool {
-        self.scans > MAX_SCANS
+    pub fn has_too_many_scans(&self, info: &ImageInfo) -> bool {
+        let pixels = u64::from(info.width) * u64::from(info.height);
+        self.scans > MAX_SCANS || u64::from(self.scans) * pixels > MAX_SCANNED_PIXELS
     }
 }
 

@@ -48,7 +48,7 @@ impl JpegFile {
 
     pub fn inspect(self) -> Result<ImageFacts, Refusal> {
         let survey = jpeg::survey(Self::from_start(&self.file)?).ok_or_else(|| Refusal::unreadable("it is cut off"))?;
-        if survey.has_too_many_scans() {
+        if survey.has_too_many_scans(&self.info) {
             return Err(Refusal::unreadable("it has too many scans"));
         }
         jpeg::decode(Self::from_start(&self.file)?, None, self.scale(None)).map_err(Refusal::Unreadable)?;

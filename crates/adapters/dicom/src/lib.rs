@@ -5,10 +5,11 @@
 //!
 //! Invariants
 //! - Nothing is allocated by a number in a file before that number was compared with a limit.
-//! - Memory is bounded by [`ImageFileReader`]'s budget, whatever comes at once; a file's size does not count, its frame does.
+//! - Memory is bounded by [`ImageFileReader`]'s budget, whatever comes at once; a file's size does not count, its
+//!   frame does.
 //! - A preview is written from eight-bit samples and nothing else, so nothing else of the file can be in it.
-//! - Deliberately absent: JPEG 2000 and JPEG-LS, for which there is no decoder of more than eight bits without `unsafe` or
-//!   a C library. Such files are kept, and their preview says so.
+//! - Deliberately absent: JPEG 2000 and JPEG-LS, for which there is no decoder of more than eight bits without
+//!   `unsafe` or a C library. Such files are kept, and their preview says so.
 
 mod budget;
 mod dicom_file;

@@ -229,7 +229,8 @@ pub enum Window {
 }
 
 impl Window {
-    /// The first that the file names: it is the one that its makers meant to be seen first. Without one, all that is there.
+    /// The first that the file names: it is the one that its makers meant to be seen first. Without one, all that is
+    /// there.
     pub fn of(header: &Header, extremes: (f32, f32)) -> Self {
         let named = header.decimal(tags::WINDOW_CENTER).zip(header.decimal(tags::WINDOW_WIDTH));
         let function = header.text(tags::VOILUT_FUNCTION);

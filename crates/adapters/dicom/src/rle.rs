@@ -1,7 +1,7 @@
 //! RLE Lossless (PS3.5 annex G): a segment of PackBits for each byte of a sample, the most significant first.
 //!
-//! Ours and not the library's: it takes the number of segments and their lengths from the file as they are and allocates
-//! by them, and it holds every plane, where a row at a time is enough.
+//! Ours and not the library's: it takes the number of segments and their lengths from the file as they are and
+//! allocates by them, and it holds every plane, where a row at a time is enough.
 
 const MAX_SEGMENTS: usize = 15;
 const HEADER_BYTES: usize = 64;

@@ -21,8 +21,9 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// A folder of this process for uploads that are under way, within the folder that all processes share.
 ///
-/// Each process holds a lock on its own folder as long as it lives. So whoever opens the store next can tell the folders
-/// of the dead, and removes them with what is in them, also when it is a second process on a store that is serving.
+/// Each process holds a lock on its own folder as long as it lives. So whoever opens the store next can tell the
+/// folders of the dead, and removes them with what is in them, also when it is a second process on a store that is
+/// serving.
 pub struct StagingFolder {
     path: PathBuf,
     next: AtomicU64,

@@ -46,8 +46,8 @@ impl fmt::Debug for DicomUid {
     }
 }
 
-/// The day of an examination where it was made. DICOM tells neither the zone nor, often, the time, so it is a day of the
-/// calendar and no moment.
+/// The day of an examination where it was made. DICOM tells neither the zone nor, often, the time, so it is a day of
+/// the calendar and no moment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StudyDate {
     year: u16,

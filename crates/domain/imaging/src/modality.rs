@@ -61,8 +61,8 @@ impl Modality {
         TERMS.iter().find(|(code, _)| *code == self.0).map_or(self.0, |(_, name)| name)
     }
 
-    /// What a study of this modality is charged as when nobody says otherwise: one task for all that is plain X-ray, else
-    /// the task that is called like the modality. Whether the catalogue has it is not known here.
+    /// What a study of this modality is charged as when nobody says otherwise: one task for all that is plain X-ray,
+    /// else the task that is called like the modality. Whether the catalogue has it is not known here.
     pub fn task(self) -> Result<TaskCode, Invalid> {
         TaskCode::parse(match self.0 {
             "CR" | "DX" | "RG" | "IO" | "PX" => "XR",

@@ -28,9 +28,9 @@ impl ReadError {
 /// - Nothing is allocated for pixels before they were counted: a side above [`crate::MAX_SIDE_PIXELS`] or a frame above
 ///   [`crate::MAX_PIXELS`] is unreadable.
 /// - `inspect` of a PNG or JPEG that was cut off, at any byte before the last pixel, is unreadable.
-/// - `inspect` of a DICOM file whose header can be read gives its attributes, also when its pixels cannot be decoded; then
-///   the preview is unavailable, with the reason. One whose header cannot be read, or whose first frame is cut off, is
-///   unreadable.
+/// - `inspect` of a DICOM file whose header can be read gives its attributes, also when its pixels cannot be decoded;
+///   then the preview is unavailable, with the reason. One whose header cannot be read, or whose first frame is cut
+///   off, is unreadable.
 /// - `preview` of what `inspect` found available is a PNG within a square of the size, in the proportions of the image,
 ///   turned as its orientation says, never larger than the image, and without metadata.
 /// - Memory is bounded, whatever the number and size of the files; more work than fits waits, and beyond a bound is
@@ -71,9 +71,10 @@ pub enum Visible {
 /// Laws
 /// - What was written is found, to the last code point and byte count, as soon as its write was acknowledged.
 /// - A study has its images in the order of their position.
-/// - `released` is whether a diagnosis of the study is confirmed, or amended after that; it is read together with the rest.
-/// - `studies_of` gives the studies of that patient and no other, newest first (time of recording, then id), each with all
-///   its images; with [`Visible::Released`] only those. Its pages are stable under inserts and equal times.
+/// - `released` is whether a diagnosis of the study is confirmed, or amended after that; it is read together with the
+///   rest.
+/// - `studies_of` gives the studies of that patient and no other, newest first (time of recording, then id), each with
+///   all its images; with [`Visible::Released`] only those. Its pages are stable under inserts and equal times.
 #[cfg_attr(feature = "test-support", mockall::automock)]
 #[async_trait]
 pub trait ImageStore: Send + Sync {

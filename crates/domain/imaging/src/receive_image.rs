@@ -58,8 +58,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// The next bytes, of whatever number. Refuses as soon as it can tell: by the first [`SNIFF_BYTES`], and at the first
-    /// byte beyond the limit of the format. After a refusal no more is taken.
+    /// The next bytes, of whatever number. Refuses as soon as it can tell: by the first [`SNIFF_BYTES`], and at the
+    /// first byte beyond the limit of the format. After a refusal no more is taken.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), ImagingError> {
         self.bytes += chunk.len() as u64;
         match std::mem::replace(&mut self.state, State::Over) {

@@ -108,7 +108,8 @@ pub struct ListedObject {
 ///
 /// Laws
 /// - Nothing that was staged can be read, found or listed under a key until it is kept.
-/// - `keep` answers `Ok` only when the object would survive a crash of process and machine, and then it is wholly there.
+/// - `keep` answers `Ok` only when the object would survive a crash of process and machine, and then it is wholly
+///   there.
 /// - A key is written once: keeping at a key that exists is [`WriteError::Conflict`] (`"one object for a key"`) and
 ///   leaves the object that was there; of many at once, one wins.
 /// - What was staged and dropped, at whatever step, leaves nothing; what a process left behind when it was killed is

@@ -1,0 +1,91 @@
+use std::collections::BTreeSet;
+
+use crate::files::{exists, folders, read, rust_sources};
+
+/// How the time is asked for, and how dice are thrown. `Instant` is among them: what is decided by it cannot be tested.
+const TIME_AND_CHANCE: &[&str] = &[
+    "SystemTime::now",
+    "UNIX_EPOCH.elapsed",
+    "Instant::now",
+    "Utc::now",
+    "Local::now",
+    "OffsetDateTime::now",
+    "Uuid::new_v4",
+    "Uuid::now_v7",
+    "getrandom::",
+    "rand::",
+    "RandomState::new",
+];
+
+/// Files that may all the same, and why.
+const MAY_ASK: &[(&str, &str, &str)] =
+    &[("apps/server/src/http/edge.rs", "Instant::now", "how long an answer took is measured, and decides nothing")];
+
+#[test]
+fn only_the_system_crate_asks_for_time_or_randomness() {
+    let mut asked = Vec::new();
+    let mut used = BTreeSet::new();
+    for file in rust_sources("crates").iter().chain(&rust_sources("apps")) {
+        // What runs at the ward is under `src`; tests and benchmarks measure.
+        if !file.path.contains("/src/") || file.path.starts_with("crates/adapters/system/") {
+            continue;
+        }
+        for needle in TIME_AND_CHANCE.iter().filter(|needle| file.text.contains(**needle)) {
+            match MAY_ASK.iter().find(|(path, what, _)| *path == file.path && what == needle) {
+                Some(exception) => _ = used.insert(exception),
+                None => asked.push(format!("{} has {needle}", file.path)),
+            }
+        }
+    }
+    assert!(asked.is_empty(), "ask the ports Clock, IdSource and Entropy:\n{}", asked.join("\n"));
+    assert_eq!(used.len(), MAY_ASK.len(), "an exception is not needed any more: {used:?}");
+}
+
+/// What the domain writes as JSON itself.
+const MAY_BE_SERIALISED: &[(&str, &str)] = &[
+    ("crates/domain/audit/src/canonical.rs", "the canonical form of an entry, which its hash is over"),
+    ("crates/domain/audit/src/session_hash.rs", "a part of the canonical form"),
+];
+
+/// Else a new field of a record would be in an answer before anybody has decided that it may.
+#[test]
+fn no_record_of_the_domain_can_be_serialised() {
+    let mut against = Vec::new();
+    let mut used = BTreeSet::new();
+    for file in rust_sources("crates/domain") {
+        // The kernel's are values that have one form in text.
+        if file.path.starts_with("crates/domain/kernel/") || !file.text.contains("Serialize") {
+            continue;
+        }
+        match MAY_BE_SERIALISED.iter().find(|(path, _)| *path == file.path) {
+            Some(exception) => _ = used.insert(exception),
+            None => against.push(file.path),
+        }
+    }
+    assert!(against.is_empty(), "give the answer a type of its own, in the server: {against:?}");
+    assert_eq!(used.len(), MAY_BE_SERIALISED.len(), "an exception is not needed any more: {used:?}");
+}
+
+#[test]
+fn every_domain_crate_has_the_same_front() {
+    for krate in folders("crates/domain") {
+        let src = format!("crates/domain/{krate}/src");
+        let front = read(&format!("{src}/lib.rs"));
+        assert!(front.starts_with("//! "), "{src}/lib.rs begins with what the crate is");
+        assert!(front.contains("//! Invariants"), "{src}/lib.rs names its invariants");
+        let code = front.lines().find(|line| {
+            ["fn ", "struct ", "enum ", "impl ", "trait "]
+                .iter()
+                .any(|word| line.trim_start().trim_start_matches("pub ").starts_with(word))
+        });
+        assert!(code.is_none(), "{src}/lib.rs is the front page and holds no code: {code:?}");
+        for file in ["ports.rs", "error.rs"] {
+            assert!(exists(&format!("{src}/{file}")), "{src}/{file} is not there");
+        }
+        let testing = ["testing/laws.rs", "testing.rs"].iter().any(|file| exists(&format!("{src}/{file}")));
+        assert!(testing || WITHOUT_LAWS.contains(&krate.as_str()), "{src}/testing has no laws of the ports");
+    }
+}
+
+/// Their ports are each of several stores at once: the laws are proved where there is such a store, in its adapter.
+const WITHOUT_LAWS: &[&str] = &["workflows"];

@@ -63,7 +63,7 @@ impl AccountStore for SqliteStore {
 
     async fn credential(&self, email: &EmailAddress) -> Result<Option<Credential>, StoreError> {
         let email = email.clone();
-        self.read(move |connection| {
+        self.look_up(move |connection| {
             connection
                 .prepare_cached("SELECT * FROM accounts WHERE email = ?")?
                 .query_row([email.as_str()], |row| {

@@ -54,11 +54,11 @@ impl DiagnosisStore for SqliteStore {
     }
 
     async fn find(&self, id: DiagnosisId) -> Result<Option<Diagnosis>, StoreError> {
-        self.read(move |connection| find(connection, id)).await
+        self.look_up(move |connection| find(connection, id)).await
     }
 
     async fn of_study(&self, study: StudyId) -> Result<Option<Diagnosis>, StoreError> {
-        self.read(move |connection| {
+        self.look_up(move |connection| {
             connection
                 .prepare_cached(concat!("SELECT ", diagnosis_columns!(), " FROM diagnoses d WHERE d.study = ?"))?
                 .query_row([blob(study)], diagnosis)

@@ -46,7 +46,7 @@ pub(crate) use image_columns;
 #[async_trait]
 impl ImageStore for SqliteStore {
     async fn find_image(&self, id: ImageId) -> Result<Option<FoundImage>, StoreError> {
-        self.read(move |connection| {
+        self.look_up(move |connection| {
             connection
                 .prepare_cached(concat!(
                     "SELECT ",

@@ -2,7 +2,8 @@
 //!
 //! One thread writes. It drains a bounded queue into one transaction and answers when that is on the disk, so many
 //! writes share one fsync; each runs in a savepoint of its own and fails alone. Other threads read, each from its own
-//! connection. Files mirror the domain: `patients.rs` here implements the ports of the patients crate.
+//! connection; what is found by its key is looked up on the thread that asks. Files mirror the domain: `patients.rs` here
+//! implements the ports of the patients crate.
 //!
 //! Invariants
 //! - What was acknowledged is on the disk (`synchronous=FULL`); every other write is there whole or not at all.

@@ -48,7 +48,7 @@ impl PatientStore for SqliteStore {
     }
 
     async fn find(&self, id: PatientId) -> Result<Option<Patient>, StoreError> {
-        self.read(move |connection| {
+        self.look_up(move |connection| {
             connection.prepare_cached("SELECT * FROM patients WHERE id = ?")?.query_row([blob(id)], patient).optional()
         })
         .await

@@ -60,7 +60,7 @@ impl SqliteStore {
         sql: &'static str,
         values: impl Params + Send + 'static,
     ) -> Result<Option<ReportView>, StoreError> {
-        self.read(move |connection| connection.prepare_cached(sql)?.query_row(values, view).optional()).await
+        self.look_up(move |connection| connection.prepare_cached(sql)?.query_row(values, view).optional()).await
     }
 }
 

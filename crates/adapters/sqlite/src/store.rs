@@ -41,6 +41,8 @@ pub enum OpenError {
 
 impl SqliteStore {
     /// Opens the file, makes it when it is absent, and brings its tables to this version. Blocks; call it at start.
+    ///
+    /// `reader_threads` is also how many callers may look something up by its key at once; more are sent to the readers.
     pub fn open(path: &Path, reader_threads: usize) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Open { path: path.to_owned(), source };
         let mut connection =

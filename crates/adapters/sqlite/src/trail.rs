@@ -100,6 +100,6 @@ impl Journal for SqliteStore {
 impl Receipts for SqliteStore {
     async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError> {
         let key = key.clone();
-        self.read(move |connection| find_claim(connection, account, &key)).await
+        self.look_up(move |connection| find_claim(connection, account, &key)).await
     }
 }

@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 mod access;
+mod audit;
+mod diagnoses;
 mod form;
 mod patients;
+mod tasks;

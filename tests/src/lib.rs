@@ -60,7 +60,7 @@ impl TestApp {
         let (started, has_started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             rt::System::new().block_on(async move {
-                let wired = wiring::wire(&config, TEST_HASH_COST).unwrap();
+                let wired = wiring::wire(&config, TEST_HASH_COST).await.unwrap();
                 let (email, name) =
                     (EmailAddress::parse(ADMIN_EMAIL).unwrap(), PersonName::parse("Ada Admin").unwrap());
                 wired.create_admin.run(email, name, PASSWORD).await.unwrap();

@@ -6,11 +6,17 @@ use std::{
     sync::Arc,
 };
 
+use infirmary_audit::{AuditLog, VerifyChain};
 use infirmary_auth::{
     AcceptInvitation, AccountStore, AttemptStore, Authenticate, ChangeAccount, ChangeMe, ChangePassword, CreateAdmin,
     DecideRegistration, EndSession, InvitationStore, InviteStaff, Login, PasswordDoor, PasswordHasher, PasswordPolicy,
     RefreshSession, SessionStore, TokenIssuer,
 };
+use infirmary_diagnosis::{
+    AmendDiagnosis, ChangeDraft, ChangeTask, ConfirmDiagnosis, CreateTask, DiagnosisError, DiagnosisStore, EnsureTasks,
+    RecordDiagnosis, RetractDiagnosis, TaskStore,
+};
+use infirmary_financials::LedgerQueries;
 use infirmary_kernel::{Entropy, Gate, Journal, Objects, Readiness, Receipts, Signer, StoreError};
 use infirmary_objects::DiskObjects;
 use infirmary_patients::PatientStore;
@@ -19,11 +25,14 @@ use infirmary_system::{
     BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, OsEntropy,
     SystemClock, SystemIds,
 };
-use infirmary_workflows::{RegisterAccount, Registry};
+use infirmary_workflows::{Overview, OverviewQueries, RegisterAccount, Registry};
 
 use crate::{
     config::{Config, ObjectsUrl, StoreUrl},
-    http::{App, accounts::Accounts, auth::Auth, metrics::Metrics, patients::Patients},
+    http::{
+        App, accounts::Accounts, audit::Audit, auth::Auth, diagnoses::Diagnoses, metrics::Metrics, patients::Patients,
+        tasks::Tasks,
+    },
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +45,8 @@ pub enum StartError {
     Objects(#[source] StoreError),
     #[error(transparent)]
     Secrets(#[from] KeyringError),
+    #[error("the catalogue of tasks cannot be filled")]
+    Tasks(#[source] DiagnosisError),
     #[error("{0}")]
     Internal(String),
 }
@@ -70,6 +81,11 @@ struct Stores {
     sessions: Arc<dyn SessionStore>,
     attempts: Arc<dyn AttemptStore>,
     patients: Arc<dyn PatientStore>,
+    diagnoses: Arc<dyn DiagnosisStore>,
+    tasks: Arc<dyn TaskStore>,
+    audit: Arc<dyn AuditLog>,
+    ledger_queries: Arc<dyn LedgerQueries>,
+    overview: Arc<dyn Overview>,
     registry: Arc<dyn Registry>,
 }
 
@@ -77,7 +93,7 @@ impl Stores {
     fn of<S>(store: S) -> Self
     where
         S: Journal + Receipts + Readiness + AccountStore + InvitationStore + SessionStore + AttemptStore,
-        S: PatientStore + Registry + 'static,
+        S: PatientStore + DiagnosisStore + TaskStore + AuditLog + LedgerQueries + Overview + Registry + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -89,12 +105,18 @@ impl Stores {
             sessions: store.clone(),
             attempts: store.clone(),
             patients: store.clone(),
+            diagnoses: store.clone(),
+            tasks: store.clone(),
+            audit: store.clone(),
+            ledger_queries: store.clone(),
+            overview: store.clone(),
             registry: store,
         }
     }
 }
 
-pub fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartError> {
+/// Opens the house and sees to it that it has what it begins with.
+pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartError> {
     make_private_folder(&config.data_dir)?;
     let keyring = Keyring::open(&config.secrets_dir, &GivenSecrets::default())?;
     let StoreUrl::Sqlite(path) = &config.store;
@@ -126,6 +148,15 @@ pub fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartError> {
         accounts: stores.accounts.clone(),
         sessions: stores.sessions.clone(),
     };
+
+    let diagnosis_queries = || infirmary_diagnosis::Queries {
+        gate: gate.clone(),
+        diagnoses: stores.diagnoses.clone(),
+        tasks: stores.tasks.clone(),
+    };
+    let currency = config.currency;
+    let tasks = EnsureTasks { gate: gate.clone(), tasks: stores.tasks.clone(), currency };
+    tasks.run().await.map_err(StartError::Tasks)?;
 
     let app = App {
         auth: Auth {
@@ -168,6 +199,30 @@ pub fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartError> {
             register: infirmary_patients::RegisterPatient { gate: gate.clone(), patients: stores.patients.clone() },
             change: infirmary_patients::ChangePatient { gate: gate.clone(), patients: stores.patients.clone() },
             queries: infirmary_patients::Queries { gate: gate.clone(), patients: stores.patients.clone() },
+        },
+        diagnoses: Diagnoses {
+            record: RecordDiagnosis { gate: gate.clone(), diagnoses: stores.diagnoses.clone() },
+            change: ChangeDraft { gate: gate.clone(), diagnoses: stores.diagnoses.clone() },
+            confirm: ConfirmDiagnosis { gate: gate.clone(), diagnoses: stores.diagnoses.clone() },
+            amend: AmendDiagnosis { gate: gate.clone(), diagnoses: stores.diagnoses.clone() },
+            retract: RetractDiagnosis { gate: gate.clone(), diagnoses: stores.diagnoses.clone() },
+            queries: diagnosis_queries(),
+            overview: OverviewQueries {
+                gate: gate.clone(),
+                overview: stores.overview.clone(),
+                ledger: stores.ledger_queries.clone(),
+                currency,
+            },
+        },
+        tasks: Tasks {
+            create: CreateTask { gate: gate.clone(), tasks: stores.tasks.clone(), currency },
+            change: ChangeTask { gate: gate.clone(), tasks: stores.tasks.clone(), currency },
+            queries: diagnosis_queries(),
+        },
+        audit: Audit {
+            queries: infirmary_audit::Queries { gate: gate.clone(), log: stores.audit.clone() },
+            verify: VerifyChain { gate: gate.clone(), log: stores.audit.clone() },
+            overview: stores.overview.clone(),
         },
         store: stores.readiness.clone(),
         objects: objects.clone(),

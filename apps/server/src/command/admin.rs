@@ -34,7 +34,7 @@ pub async fn run(config: &Config, command: Admin) -> Result<(), CommandError> {
     std::io::stdin().take(MAX_STDIN_BYTES).read_to_string(&mut password).map_err(CommandError::input)?;
     let password = password.lines().next().unwrap_or_default();
 
-    let wired = wiring::wire(config, HashCost::default())?;
+    let wired = wiring::wire(config, HashCost::default()).await?;
     let account = wired.create_admin.run(email, name, password).await.map_err(CommandError::use_case)?;
     println!("admin {} was created", account.email.as_str());
     Ok(())

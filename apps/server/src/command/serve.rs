@@ -52,7 +52,7 @@ impl CommandError {
 }
 
 pub async fn run(config: &Config) -> Result<(), CommandError> {
-    let wired = wiring::wire(config, HashCost::default())?;
+    let wired = wiring::wire(config, HashCost::default()).await?;
     let running = start(config, wired.app)?;
     tracing::info!(address = %running.address, store = ?config.store, objects = ?config.objects, "serving");
     running.finished.await.map_err(CommandError::Serve)?;

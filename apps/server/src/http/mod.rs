@@ -1,16 +1,20 @@
 //! The HTTP application: one list of routes, from which the document is made too.
 
 pub mod accounts;
+pub mod audit;
 pub mod auth;
+pub mod diagnoses;
 pub mod docs;
 pub mod edge;
 pub mod extract;
 pub mod health;
 pub mod metrics;
+pub mod money;
 pub mod nullable;
 pub mod page;
 pub mod patients;
 pub mod problem;
+pub mod tasks;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -28,6 +32,9 @@ pub struct App {
     pub auth: auth::Auth,
     pub accounts: accounts::Accounts,
     pub patients: patients::Patients,
+    pub diagnoses: diagnoses::Diagnoses,
+    pub tasks: tasks::Tasks,
+    pub audit: audit::Audit,
     pub store: Arc<dyn Readiness>,
     pub objects: Arc<dyn Objects>,
     pub metrics: Metrics,
@@ -38,7 +45,14 @@ pub struct App {
 
 /// Every operation of the API. What is not in this list is neither served nor documented.
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.configure(auth::routes).configure(accounts::routes).configure(patients::routes).configure(health::routes);
+    config
+        .configure(auth::routes)
+        .configure(accounts::routes)
+        .configure(patients::routes)
+        .configure(diagnoses::routes)
+        .configure(tasks::routes)
+        .configure(audit::routes)
+        .configure(health::routes);
 }
 
 /// The OpenAPI document, from the code.

@@ -6,7 +6,9 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{Method, StatusCode, header},
 };
+use infirmary_audit::AuditError;
 use infirmary_auth::AuthError;
+use infirmary_diagnosis::DiagnosisError;
 use infirmary_imaging::ImagingError;
 use infirmary_kernel::{AccessError, FieldError, Invalid, Refused, RequestId, StoreError, TypesetError, WriteError};
 use infirmary_patients::PatientError;
@@ -288,6 +290,27 @@ impl From<PatientError> for Problem {
                 )
             },
             PatientError::Write(error) => error.into(),
+        }
+    }
+}
+
+impl From<DiagnosisError> for Problem {
+    fn from(error: DiagnosisError) -> Self {
+        match error {
+            DiagnosisError::Access(error) => error.into(),
+            DiagnosisError::Invalid(invalid) => invalid.into(),
+            DiagnosisError::NotFound => Self::not_found("there is no such record"),
+            DiagnosisError::State(_) | DiagnosisError::CodeTaken { .. } => Self::new(Kind::Conflict, error.to_string()),
+            DiagnosisError::Write(error) => error.into(),
+        }
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Access(error) => error.into(),
+            AuditError::Invalid(invalid) => invalid.into(),
         }
     }
 }

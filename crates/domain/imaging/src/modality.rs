@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use infirmary_kernel::{Invalid, TaskCode};
+use infirmary_kernel::Invalid;
 
 /// What an image was acquired with: a defined term of DICOM's Modality (0008,0060), PS3.3 C.7.3.1.1.1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,16 +60,6 @@ impl Modality {
     pub fn name(self) -> &'static str {
         TERMS.iter().find(|(code, _)| *code == self.0).map_or(self.0, |(_, name)| name)
     }
-
-    /// What a study of this modality is charged as when nobody says otherwise: one task for all that is plain X-ray,
-    /// else the task that is called like the modality. Whether the catalogue has it is not known here.
-    pub fn task(self) -> Result<TaskCode, Invalid> {
-        TaskCode::parse(match self.0 {
-            "CR" | "DX" | "RG" | "IO" | "PX" => "XR",
-            "IVUS" => "US",
-            code => code,
-        })
-    }
 }
 
 impl FromStr for Modality {
@@ -101,16 +91,6 @@ mod tests {
         assert_eq!(Modality::parse("MR").unwrap().name(), "Magnetic Resonance");
         for refused in ["", "XR", "X-ray", "C T", "CTX", "ＣＴ"] {
             assert!(Modality::parse(refused).is_err(), "{refused}");
-        }
-    }
-
-    #[test]
-    fn every_modality_has_a_task_and_plain_x_ray_has_one() {
-        for modality in Modality::all() {
-            assert!(modality.task().is_ok(), "{modality}");
-        }
-        for (modality, task) in [("CR", "XR"), ("DX", "XR"), ("CT", "CT"), ("MR", "MR"), ("US", "US"), ("MG", "MG")] {
-            assert_eq!(Modality::parse(modality).unwrap().task().unwrap().as_str(), task);
         }
     }
 }

@@ -4,8 +4,9 @@ use infirmary_kernel::{Action, Caller, Gate, Permission, StoreError, Subject};
 
 use crate::{AuditError, AuditLog, Fault, Flaw, Head, Verifier};
 
-/// Entries that are read at once: a megabyte or so.
-const BATCH_ENTRIES: usize = 2_000;
+/// Entries that are read at once, and checked without a pause: a few milliseconds, so that who shares the thread waits no
+/// longer.
+const BATCH_ENTRIES: usize = 500;
 
 /// How far the log holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

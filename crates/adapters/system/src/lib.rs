@@ -12,6 +12,7 @@
 
 mod clock;
 mod entropy;
+mod hs256;
 mod ids;
 mod keyring;
 mod mac;

@@ -1,41 +1,47 @@
-use std::borrow::Cow;
-
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use infirmary_auth::{AccessClaims, AccessTokens};
 use infirmary_kernel::Id;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::{keyring::SecretKey, mac::Signature};
+use crate::{hs256::HS256, keyring::SecretKey};
 
 /// Access tokens as JWT (RFC 7519) in the profile of RFC 9068: HS256, `typ: at+jwt`, a `kid` of the ring.
 ///
-/// The header of a token is compared with the ones we write, to the byte, and so names the key. What RFC 8725 warns of —
-/// another algorithm, none, a key in the header, an embedded URL — is then not a case to refuse but no token of ours.
+/// The header of a token has to be one that we write, and so names the key. What RFC 8725 warns of (another algorithm,
+/// none, a key in the header, an embedded URL) is then not a case to refuse but no token of ours. The library is told to
+/// leave the times alone: it asks the machine for the time, and whether a token holds is decided by the house's clock.
 pub struct JwtTokens {
     issuer: String,
     /// The last one signs.
-    ring: Vec<(String, Signature)>,
+    ring: Vec<Key>,
+    validation: Validation,
 }
 
-#[derive(Serialize)]
-struct Header<'a> {
-    typ: &'a str,
-    alg: &'a str,
-    kid: &'a str,
+struct Key {
+    header: Header,
+    signing: EncodingKey,
+    verifying: DecodingKey,
+}
+
+impl Key {
+    fn new(key: &SecretKey) -> Self {
+        let header = Header { typ: Some("at+jwt".into()), kid: Some(key.name()), ..Header::new(Algorithm::HS256) };
+        Self {
+            header,
+            signing: EncodingKey::from_secret(key.expose()),
+            verifying: DecodingKey::from_secret(key.expose()),
+        }
+    }
 }
 
 /// Every one is required, and the types are these only.
 #[derive(Serialize, Deserialize)]
-struct Claims<'a> {
-    #[serde(borrow)]
-    iss: Cow<'a, str>,
-    #[serde(borrow)]
-    aud: Cow<'a, str>,
-    #[serde(borrow)]
-    sub: Cow<'a, str>,
-    #[serde(borrow)]
-    sid: Cow<'a, str>,
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    sid: String,
     iat: i64,
     nbf: i64,
     exp: i64,
@@ -49,53 +55,46 @@ impl JwtTokens {
 
     /// `issuer` is the house: who makes the tokens, and whom they are for.
     pub fn new(issuer: impl Into<String>, keys: &[SecretKey]) -> Self {
-        let ring = keys
-            .iter()
-            .map(|key| (encode(&Header { typ: "at+jwt", alg: "HS256", kid: &key.name() }), Signature::new(key)));
-        Self { issuer: issuer.into(), ring: ring.collect() }
+        // Once for the process; every later one is the same.
+        let _ = HS256.install_default();
+        let issuer = issuer.into();
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[&issuer]);
+        validation.set_audience(&[&issuer]);
+        validation.set_required_spec_claims(&["exp", "nbf", "aud", "iss", "sub"]);
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.leeway = 0;
+        Self { issuer, ring: keys.iter().map(Key::new).collect(), validation }
     }
-}
-
-fn encode(part: &impl Serialize) -> String {
-    // A struct of texts and numbers always is JSON.
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).unwrap_or_default())
 }
 
 impl AccessTokens for JwtTokens {
     /// # Panics
     /// Without a key, which [`crate::Keyring`] does not give.
     fn issue(&self, claims: &AccessClaims) -> SecretString {
-        let (header, key) = self.ring.last().expect("the ring has keys");
-        let claims = encode(&Claims {
-            iss: Cow::Borrowed(&self.issuer),
-            aud: Cow::Borrowed(&self.issuer),
-            sub: claims.account.to_string().into(),
-            sid: claims.session.to_string().into(),
+        let key = self.ring.last().expect("the ring has keys");
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.issuer.clone(),
+            sub: claims.account.to_string(),
+            sid: claims.session.to_string(),
             iat: claims.issued_at,
             nbf: claims.not_before,
             exp: claims.expires_at,
             ver: Self::VERSION,
-        });
-        let mut token = format!("{header}.{claims}");
-        let signature = URL_SAFE_NO_PAD.encode(key.of(token.as_bytes()));
-        token.push('.');
-        token.push_str(&signature);
-        token.into()
+        };
+        jsonwebtoken::encode(&key.header, &claims, &key.signing).expect("texts and numbers are JSON").into()
     }
 
     fn verify(&self, token: &str) -> Option<AccessClaims> {
         if token.len() > Self::MAX_BYTES {
             return None;
         }
-        let (message, signature) = token.rsplit_once('.')?;
-        let (header, claims) = message.split_once('.')?;
-        let (_, key) = self.ring.iter().find(|(known, _)| known == header)?;
-        if !key.verifies(message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?) {
-            return None;
-        }
-        let json = URL_SAFE_NO_PAD.decode(claims).ok()?;
-        let claims: Claims<'_> = serde_json::from_slice(&json).ok()?;
-        if claims.iss != self.issuer || claims.aud != self.issuer || claims.ver != Self::VERSION {
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        let key = self.ring.iter().find(|key| key.header == header)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.verifying, &self.validation).ok()?.claims;
+        if claims.ver != Self::VERSION {
             return None;
         }
         Some(AccessClaims {
@@ -110,11 +109,17 @@ impl AccessTokens for JwtTokens {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use infirmary_kernel::testing::fresh_id;
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::mac::Signature;
+
+    fn encode(part: &impl Serialize) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).unwrap())
+    }
 
     const HOUSE: &str = "https://infirmary.example";
 

@@ -4,6 +4,7 @@
 mod access;
 mod audit;
 mod diagnoses;
+mod financials;
 mod form;
 mod patients;
 mod tasks;

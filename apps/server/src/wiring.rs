@@ -16,10 +16,15 @@ use infirmary_diagnosis::{
     AmendDiagnosis, ChangeDraft, ChangeTask, ConfirmDiagnosis, CreateTask, DiagnosisError, DiagnosisStore, EnsureTasks,
     RecordDiagnosis, RetractDiagnosis, TaskStore,
 };
-use infirmary_financials::LedgerQueries;
-use infirmary_kernel::{Entropy, Gate, Journal, Objects, Readiness, Receipts, Signer, StoreError};
+use infirmary_financials::{
+    ChargeByHand, Ledger, LedgerQueries, ReceiptTypesetter, RefundPayment, TakePayment, VoidCharge,
+};
+use infirmary_kernel::{
+    Entropy, Gate, House, Invalid, Journal, Objects, PostalAddress, Readiness, Receipts, ShortText, Signer, StoreError,
+};
 use infirmary_objects::DiskObjects;
 use infirmary_patients::PatientStore;
+use infirmary_pdf::TypstPress;
 use infirmary_sqlite::{OpenError, SqliteStore};
 use infirmary_system::{
     BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, OsEntropy,
@@ -28,10 +33,10 @@ use infirmary_system::{
 use infirmary_workflows::{Overview, OverviewQueries, RegisterAccount, Registry};
 
 use crate::{
-    config::{Config, ObjectsUrl, StoreUrl},
+    config::{self, Config, ObjectsUrl, StoreUrl},
     http::{
-        App, accounts::Accounts, audit::Audit, auth::Auth, diagnoses::Diagnoses, metrics::Metrics, patients::Patients,
-        tasks::Tasks,
+        App, accounts::Accounts, audit::Audit, auth::Auth, diagnoses::Diagnoses, financials::Financials,
+        metrics::Metrics, patients::Patients, tasks::Tasks,
     },
 };
 
@@ -84,6 +89,7 @@ struct Stores {
     diagnoses: Arc<dyn DiagnosisStore>,
     tasks: Arc<dyn TaskStore>,
     audit: Arc<dyn AuditLog>,
+    ledger: Arc<dyn Ledger>,
     ledger_queries: Arc<dyn LedgerQueries>,
     overview: Arc<dyn Overview>,
     registry: Arc<dyn Registry>,
@@ -93,7 +99,8 @@ impl Stores {
     fn of<S>(store: S) -> Self
     where
         S: Journal + Receipts + Readiness + AccountStore + InvitationStore + SessionStore + AttemptStore,
-        S: PatientStore + DiagnosisStore + TaskStore + AuditLog + LedgerQueries + Overview + Registry + 'static,
+        S: PatientStore + DiagnosisStore + TaskStore + AuditLog + Ledger + LedgerQueries + Overview + Registry,
+        S: 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -108,6 +115,7 @@ impl Stores {
             diagnoses: store.clone(),
             tasks: store.clone(),
             audit: store.clone(),
+            ledger: store.clone(),
             ledger_queries: store.clone(),
             overview: store.clone(),
             registry: store,
@@ -157,6 +165,9 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
     let currency = config.currency;
     let tasks = EnsureTasks { gate: gate.clone(), tasks: stores.tasks.clone(), currency };
     tasks.run().await.map_err(StartError::Tasks)?;
+    let press = TypstPress::default();
+    let receipts: Arc<dyn ReceiptTypesetter> = Arc::new(press);
+    let house = on_paper(&config.house)?;
 
     let app = App {
         auth: Auth {
@@ -224,6 +235,20 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
             verify: VerifyChain { gate: gate.clone(), log: stores.audit.clone() },
             overview: stores.overview.clone(),
         },
+        financials: Financials {
+            charge: ChargeByHand { gate: gate.clone(), ledger: stores.ledger.clone(), currency },
+            void: VoidCharge { gate: gate.clone(), ledger: stores.ledger.clone() },
+            take: TakePayment { gate: gate.clone(), ledger: stores.ledger.clone(), currency },
+            refund: RefundPayment { gate: gate.clone(), ledger: stores.ledger.clone(), currency },
+            queries: infirmary_financials::Queries {
+                gate: gate.clone(),
+                ledger: stores.ledger.clone(),
+                queries: stores.ledger_queries.clone(),
+                currency,
+            },
+            typesetter: receipts,
+            house,
+        },
         store: stores.readiness.clone(),
         objects: objects.clone(),
         metrics: Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?,
@@ -234,6 +259,18 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
     };
     let create_admin = CreateAdmin { gate, accounts: stores.accounts, hasher, policy };
     Ok(Wired { app, create_admin, store: sqlite, objects })
+}
+
+/// The head of every sheet.
+fn on_paper(house: &config::House) -> Result<House, StartError> {
+    let refused = |invalid: Invalid| StartError::Internal(format!("the name or the address of the house {invalid}"));
+    Ok(House {
+        name: ShortText::parse(&house.name).map_err(refused)?,
+        address: (!house.address.trim().is_empty())
+            .then(|| PostalAddress::parse(&house.address))
+            .transpose()
+            .map_err(refused)?,
+    })
 }
 
 /// What is in it is nobody's but the server's.

@@ -7,6 +7,7 @@ pub mod diagnoses;
 pub mod docs;
 pub mod edge;
 pub mod extract;
+pub mod financials;
 pub mod health;
 pub mod metrics;
 pub mod money;
@@ -35,6 +36,7 @@ pub struct App {
     pub diagnoses: diagnoses::Diagnoses,
     pub tasks: tasks::Tasks,
     pub audit: audit::Audit,
+    pub financials: financials::Financials,
     pub store: Arc<dyn Readiness>,
     pub objects: Arc<dyn Objects>,
     pub metrics: Metrics,
@@ -52,6 +54,7 @@ pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(diagnoses::routes)
         .configure(tasks::routes)
         .configure(audit::routes)
+        .configure(financials::routes)
         .configure(health::routes);
 }
 

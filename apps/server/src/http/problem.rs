@@ -9,6 +9,7 @@ use actix_web::{
 use infirmary_audit::AuditError;
 use infirmary_auth::AuthError;
 use infirmary_diagnosis::DiagnosisError;
+use infirmary_financials::FinancialsError;
 use infirmary_imaging::ImagingError;
 use infirmary_kernel::{AccessError, FieldError, Invalid, Refused, RequestId, StoreError, TypesetError, WriteError};
 use infirmary_patients::PatientError;
@@ -342,6 +343,33 @@ impl From<AuthError> for Problem {
             }
             AuthError::NotFound => Self::not_found("there is no such record"),
             AuthError::Write(error) => error.into(),
+        }
+    }
+}
+
+impl From<FinancialsError> for Problem {
+    fn from(error: FinancialsError) -> Self {
+        match error {
+            FinancialsError::Access(error) => error.into(),
+            FinancialsError::Invalid(invalid) => invalid.into(),
+            FinancialsError::NotFound => Self::not_found("there is no such record"),
+            FinancialsError::AlreadyVoid => Self::new(Kind::Conflict, "the charge is void already"),
+            FinancialsError::PaidOn { paid } => {
+                Self::new(Kind::Conflict, format!("{paid} is paid on the charge; refund that first"))
+            }
+            FinancialsError::MoreThanOwed { owed } => {
+                Invalid::new("/amount/amount", format!("must be at most what is owed: {owed}")).into()
+            }
+            FinancialsError::MoreThanRefundable { left } => {
+                Invalid::new("/amount/amount", format!("must be at most what is left of the payment: {left}")).into()
+            }
+            FinancialsError::TooManyCharges => {
+                Invalid::new("/amount/amount", format!("{error}; take it in parts")).into()
+            }
+            FinancialsError::TooLongForPaper => Self::new(Kind::Refused, format!("{error}; read it in pages")),
+            // Nobody has seen a version here: others were quicker, over and over, and waiting helps.
+            FinancialsError::Write(WriteError::Stale) => Self::unavailable("others were quicker on the same account"),
+            FinancialsError::Write(error) => error.into(),
         }
     }
 }

@@ -61,7 +61,7 @@ async fn what_is_charged_is_paid_in_parts_given_back_and_made_void() {
     assert_eq!(listed["items"], json!([read]));
 
     let statement = app.get(&clerk, &format!("/v1/patients/{patient}/statement")).await.expect(StatusCode::OK);
-    let lines: Vec<_> = statement["entries"].as_array().unwrap().iter().collect();
+    let lines: Vec<_> = statement["items"].as_array().unwrap().iter().collect();
     let told: Vec<_> = lines
         .iter()
         .map(|line| {
@@ -108,7 +108,7 @@ async fn a_statement_is_walked_by_its_cursor_and_its_balance_runs_on() {
         let page = app.get(&clerk, &path).await.expect(StatusCode::OK);
         assert_eq!(page["openingBalance"]["amount"], json!(balances.last().copied().unwrap_or(0)));
         balances
-            .extend(page["entries"].as_array().unwrap().iter().map(|line| line["balance"]["amount"].as_i64().unwrap()));
+            .extend(page["items"].as_array().unwrap().iter().map(|line| line["balance"]["amount"].as_i64().unwrap()));
         match page["nextCursor"].as_str() {
             Some(cursor) => next = format!("&cursor={cursor}"),
             None => break,
@@ -118,7 +118,7 @@ async fn a_statement_is_walked_by_its_cursor_and_its_balance_runs_on() {
     app.get(&clerk, &format!("/v1/patients/{NOBODY}/statement")).await.problem(404);
     let other = app.register_patient("Bob").await;
     let empty = app.get(&clerk, &format!("/v1/patients/{}/statement", id(&other))).await.expect(StatusCode::OK);
-    assert_eq!((&empty["entries"], &empty["totals"]["balance"]), (&json!([]), &gbp(0)));
+    assert_eq!((&empty["items"], &empty["totals"]["balance"]), (&json!([]), &gbp(0)));
 }
 
 #[tokio::test]

@@ -594,7 +594,7 @@ struct StatementBody {
     patient_id: PatientId,
     /// What was owed before the first entry of this page.
     opening_balance: MoneyBody,
-    entries: Vec<EntryBody>,
+    items: Vec<EntryBody>,
     next_cursor: Option<String>,
     /// Over all entries, not only those of this page.
     totals: TotalsBody,
@@ -606,7 +606,7 @@ impl From<Statement> for StatementBody {
             patient_id: statement.patient,
             opening_balance: statement.opening.into(),
             next_cursor: statement.lines.next.map(|cursor| cursor.encode()),
-            entries: statement.lines.items.into_iter().map(EntryBody::from).collect(),
+            items: statement.lines.items.into_iter().map(EntryBody::from).collect(),
             totals: statement.totals.into(),
         }
     }

@@ -23,7 +23,8 @@ use crate::{
 pub struct DiskObjects {
     root: Arc<Path>,
     store: LocalFileSystem,
-    staging: Arc<StagingFolder>,
+    /// Absent: opened to be read.
+    staging: Option<Arc<StagingFolder>>,
 }
 
 impl DiskObjects {
@@ -44,7 +45,28 @@ impl DiskObjects {
             reason: format!("the folder of objects {} cannot be used: {error}", root.display()),
         })?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(failed)?;
-        Ok(Self { root: root.into(), store, staging: Arc::new(staging) })
+        Ok(Self { root: root.into(), store, staging: Some(Arc::new(staging)) })
+    }
+
+    /// Opens a folder that is there, and changes nothing in it: nothing can be staged. Blocks.
+    pub fn open_to_read(root: &Path) -> Result<Self, StoreError> {
+        let root = fs::canonicalize(root).map_err(|error| StoreError::Unavailable {
+            reason: format!("the folder of objects {} cannot be read: {error}", root.display()),
+        })?;
+        let store = LocalFileSystem::new_with_prefix(&root).map_err(failed)?;
+        Ok(Self { root: root.into(), store, staging: None })
+    }
+
+    /// Removes what uploads of dead processes left; [`DiskObjects::open`] has done so already. For a process that goes on
+    /// while others on the same folder die.
+    pub async fn remove_left_over(&self) -> Result<(), StoreError> {
+        let folder = self.staging()?;
+        blocking(move || folder.remove_the_dead()).await?.map_err(unavailable)
+    }
+
+    fn staging(&self) -> Result<Arc<StagingFolder>, StoreError> {
+        let to_read = || StoreError::Unavailable { reason: "the objects were opened to be read only".into() };
+        self.staging.clone().ok_or_else(to_read)
     }
 
     fn path(&self, key: &ObjectKey) -> PathBuf {
@@ -76,7 +98,7 @@ fn failed(error: object_store::Error) -> StoreError {
 #[async_trait]
 impl Objects for DiskObjects {
     async fn stage(&self) -> Result<Box<dyn Staging>, StoreError> {
-        let folder = self.staging.clone();
+        let folder = self.staging()?;
         let file = blocking(move || folder.file()).await?.map_err(unavailable)?;
         Ok(Box::new(DiskStaging::new(file, self.root.clone())))
     }
@@ -128,7 +150,7 @@ impl Objects for DiskObjects {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let folder = self.staging.clone();
+        let folder = self.staging()?;
         blocking(move || folder.file().map(drop)).await?.map_err(unavailable)
     }
 }

@@ -35,12 +35,17 @@ const ALIVE: &str = "alive";
 impl StagingFolder {
     pub fn open(shared: &Path) -> io::Result<Self> {
         create_folder(shared)?;
-        let gate = private_file().create(true).truncate(false).open(shared.join("lock"))?;
-        // Held while folders come and go, so that nobody takes a folder for dead that is not locked yet.
-        gate.lock()?;
+        let _gate = gate(shared)?;
         remove_the_dead(shared)?;
         let (path, alive) = make_own(shared)?;
         Ok(Self { path, next: AtomicU64::new(0), _alive: alive })
+    }
+
+    /// Folders of processes that have died since this one began.
+    pub fn remove_the_dead(&self) -> io::Result<()> {
+        let Some(shared) = self.path.parent() else { return Ok(()) };
+        let _gate = gate(shared)?;
+        remove_the_dead(shared)
     }
 
     /// A file that is gone when it is dropped.
@@ -57,6 +62,13 @@ impl Drop for StagingFolder {
         let _ = fs::remove_file(self.path.join(ALIVE));
         let _ = fs::remove_dir(&self.path);
     }
+}
+
+/// Held while folders come and go, so that nobody takes a folder for dead that is not locked yet.
+fn gate(shared: &Path) -> io::Result<File> {
+    let gate = private_file().create(true).truncate(false).open(shared.join("lock"))?;
+    gate.lock()?;
+    Ok(gate)
 }
 
 fn remove_the_dead(shared: &Path) -> io::Result<()> {

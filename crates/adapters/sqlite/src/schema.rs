@@ -1,7 +1,7 @@
 use rusqlite::Connection;
 
 /// What `user_version` says of a file that this program has made or brought up to date.
-pub(crate) const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// The tables, a file for each domain, in the order of their references.
 const TABLES: &[&str] = &[
@@ -17,7 +17,7 @@ const TABLES: &[&str] = &[
 /// Makes the tables, once. The inner `Err` is the version of a file that a newer program has written.
 pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), u32>> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = version(&transaction)?;
     if found > VERSION {
         return Ok(Err(found));
     }
@@ -29,4 +29,9 @@ pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<()
     }
     transaction.commit()?;
     Ok(Ok(()))
+}
+
+/// 0 of a file that has no tables yet.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }

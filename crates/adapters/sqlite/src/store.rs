@@ -1,4 +1,5 @@
 use std::{
+    cmp::Ordering,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, TryLockError},
 };
@@ -33,6 +34,12 @@ struct Inner {
 pub enum OpenError {
     #[error("the database {path} cannot be opened")]
     Open { path: PathBuf, source: rusqlite::Error },
+    #[error("there is no database at {path}")]
+    Absent { path: PathBuf },
+    #[error(
+        "the database {path} is of an older version (schema {found}, this one knows {known}); start the server once"
+    )]
+    Older { path: PathBuf, found: u32, known: u32 },
     #[error("the database {path} was written by a newer version of Infirmary (schema {found}, this one knows {known})")]
     Newer { path: PathBuf, found: u32, known: u32 },
     #[error("a thread for the database cannot be started")]
@@ -53,6 +60,29 @@ impl SqliteStore {
             found,
             known: schema::VERSION,
         })?;
+        Self::start(path, connection, reader_threads)
+    }
+
+    /// Opens a file that is there, of this version, to be read: every write is refused. A server may be at work on it.
+    pub fn open_to_read(path: &Path, reader_threads: usize) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Open { path: path.to_owned(), source };
+        if !path.try_exists().is_ok_and(|there| there) {
+            return Err(OpenError::Absent { path: path.to_owned() });
+        }
+        let mut connection = Connection::open_with_flags(path, flags()).map_err(failed)?;
+        configure(&mut connection).map_err(failed)?;
+        connection.pragma_update(None, "query_only", true).map_err(failed)?;
+        let (found, known) = (schema::version(&connection).map_err(failed)?, schema::VERSION);
+        let path_found = path.to_owned();
+        match found.cmp(&known) {
+            Ordering::Equal => Self::start(path, connection, reader_threads),
+            Ordering::Less => Err(OpenError::Older { path: path_found, found, known }),
+            Ordering::Greater => Err(OpenError::Newer { path: path_found, found, known }),
+        }
+    }
+
+    fn start(path: &Path, writer: Connection, reader_threads: usize) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Open { path: path.to_owned(), source };
         let open_readers =
             || (0..reader_threads.max(1)).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>().map_err(failed);
         let readers = open_readers()?;
@@ -62,7 +92,7 @@ impl SqliteStore {
             path: path.to_owned(),
             lookups,
             readers: Readers::start(readers).map_err(thread)?,
-            writer: Writer::start(connection).map_err(thread)?,
+            writer: Writer::start(writer).map_err(thread)?,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -7,17 +7,27 @@
 //! - What is decided is decided in pure functions, from what was read, so a store may write the value again from the start.
 
 mod error;
+mod inspection;
 mod issue_report;
 mod overview;
 mod ports;
 mod record_study;
 mod register_account;
+mod strays;
+mod sweep_objects;
+mod verify_house;
 
 pub use error::WorkflowError;
+pub use inspection::{Flaw, HouseCounts, NamedObject, ObjectOwner, RecordLaw};
 pub use issue_report::{IssueReport, Issued};
 pub use overview::{DiagnosisDetail, ListedDiagnosis, OverviewQueries, PatientCounts, PatientSummary};
-pub use ports::{IssuedReport, Overview, RecordedStudy, RegisteredAccount, Registry, ReportIssuer, StudyRecorder};
+pub use ports::{
+    Inspection, IssuedReport, Overview, RecordedStudy, RegisteredAccount, Registry, ReportIssuer, StudyRecorder,
+};
 #[cfg(feature = "test-support")]
-pub use ports::{MockOverview, MockRegistry, MockReportIssuer, MockStudyRecorder};
+pub use ports::{MockInspection, MockOverview, MockRegistry, MockReportIssuer, MockStudyRecorder};
 pub use record_study::{NewStudyRecord, RecordStudy, StudyRecord};
 pub use register_account::{NewRegistration, RegisterAccount};
+pub use strays::STRAY_HOURS;
+pub use sweep_objects::{SweepObjects, SweptObjects};
+pub use verify_house::{Finding, Stage, Verified, VerifyHouse, Watch};

@@ -10,7 +10,10 @@ use infirmary_kernel::{
 use infirmary_patients::Patient;
 use infirmary_reports::Report;
 
-use crate::{DiagnosisDetail, ListedDiagnosis, PatientCounts, StudyRecord};
+use crate::{
+    DiagnosisDetail, Flaw, HouseCounts, ListedDiagnosis, NamedObject, ObjectOwner, PatientCounts, RecordLaw,
+    StudyRecord,
+};
 
 /// Somebody who registered themselves: the account with its session, and the patient record that it is for.
 #[derive(Debug, Clone)]
@@ -100,4 +103,23 @@ pub trait Overview: Send + Sync {
         statuses: &[DiagnosisStatus],
     ) -> Result<Option<PatientCounts>, StoreError>;
     async fn names(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, PersonName>, StoreError>;
+}
+
+/// What is read to verify a house, to back it up, and to tell rubbish from objects. Nobody's record is shown by it.
+///
+/// Laws
+/// - Nothing is written, and memory is bounded whatever the number of rows.
+/// - `flaws` of a store that only this code wrote to is empty for every law; an answer is of one moment.
+/// - `objects` gives every object that a row names, each once: of images, then of reports, each in the order of the ids.
+/// - `known` gives those of the owners that have a row, in any order.
+/// - `counts` are of one moment.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait Inspection: Send + Sync {
+    /// At most `most` of what is wrong.
+    async fn flaws(&self, law: RecordLaw, most: usize) -> Result<Vec<Flaw>, StoreError>;
+    /// The first `most` after the one given.
+    async fn objects(&self, after: Option<ObjectOwner>, most: usize) -> Result<Vec<NamedObject>, StoreError>;
+    async fn known(&self, owners: &[ObjectOwner]) -> Result<Vec<ObjectOwner>, StoreError>;
+    async fn counts(&self) -> Result<HouseCounts, StoreError>;
 }

@@ -8,7 +8,9 @@
 //! - Every route is in the OpenAPI document: both are made from one list.
 //! - No 5xx tells anything about the inside; the chain of causes is logged once.
 
+pub mod archive;
 pub mod command;
 pub mod config;
 pub mod http;
+pub mod sweeper;
 pub mod wiring;

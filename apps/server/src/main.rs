@@ -32,6 +32,9 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         match command {
             Command::Serve => command::serve::run(&config).await?,
             Command::Admin(admin) => command::admin::run(&config, admin).await?,
+            Command::Verify(verify) => command::verify::run(&config, verify).await?,
+            Command::Backup(backup) => command::backup::run(&config, backup).await?,
+            Command::Restore(restore) => command::restore::run(&config, restore).await?,
             Command::Openapi => {}
         }
         Ok(())

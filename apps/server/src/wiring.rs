@@ -20,7 +20,8 @@ use infirmary_financials::{
     ChargeByHand, Ledger, LedgerQueries, ReceiptTypesetter, RefundPayment, TakePayment, VoidCharge,
 };
 use infirmary_kernel::{
-    Entropy, Gate, House, Invalid, Journal, Objects, PostalAddress, Readiness, Receipts, ShortText, Signer, StoreError,
+    Clock, Currency, Entropy, Gate, House, Invalid, Journal, Objects, PostalAddress, Readiness, Receipts, ShortText,
+    Signer, StoreError,
 };
 use infirmary_objects::DiskObjects;
 use infirmary_patients::PatientStore;
@@ -28,9 +29,9 @@ use infirmary_pdf::TypstPress;
 use infirmary_sqlite::{OpenError, SqliteStore};
 use infirmary_system::{
     BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, OsEntropy,
-    SystemClock, SystemIds,
+    PEPPER_FILE, SystemClock, SystemIds,
 };
-use infirmary_workflows::{Overview, OverviewQueries, RegisterAccount, Registry};
+use infirmary_workflows::{Inspection, Overview, OverviewQueries, RegisterAccount, Registry, SweepObjects};
 
 use crate::{
     config::{self, Config, ObjectsUrl, StoreUrl},
@@ -38,6 +39,7 @@ use crate::{
         App, accounts::Accounts, audit::Audit, auth::Auth, diagnoses::Diagnoses, financials::Financials,
         metrics::Metrics, patients::Patients, tasks::Tasks,
     },
+    sweeper::Sweeper,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,11 @@ pub enum StartError {
     Secrets(#[from] KeyringError),
     #[error("the catalogue of tasks cannot be filled")]
     Tasks(#[source] DiagnosisError),
+    #[error(
+        "the database {database} is there, but not its secrets in {secrets}: with new ones, every password would be wrong; \
+         bring them back from where they were copied to"
+    )]
+    SecretsGone { database: PathBuf, secrets: PathBuf },
     #[error("{0}")]
     Internal(String),
 }
@@ -70,8 +77,42 @@ impl Default for HashCost {
 pub struct Wired {
     pub app: App,
     pub create_admin: CreateAdmin,
+    pub sweeper: Sweeper,
     pub store: SqliteStore,
     pub objects: Arc<dyn Objects>,
+}
+
+/// What a verification or a backup works with: stores that are there, opened to be read.
+pub struct Inspected {
+    pub store: SqliteStore,
+    pub inspection: Arc<dyn Inspection>,
+    pub ledger: Arc<dyn LedgerQueries>,
+    pub log: Arc<dyn AuditLog>,
+    pub objects: Arc<dyn Objects>,
+    pub clock: Arc<dyn Clock>,
+    pub currency: Currency,
+}
+
+/// Makes nothing and changes nothing; a server may be at work meanwhile. Needs no secrets.
+pub fn inspect(config: &Config) -> Result<Inspected, StartError> {
+    let StoreUrl::Sqlite(path) = &config.store;
+    let ObjectsUrl::File(folder) = &config.objects;
+    let store = SqliteStore::open_to_read(path, 1)?;
+    let objects = DiskObjects::open_to_read(folder).map_err(StartError::Objects)?;
+    Ok(inspected(store, Arc::new(objects), config.currency))
+}
+
+pub fn inspected(store: SqliteStore, objects: Arc<dyn Objects>, currency: Currency) -> Inspected {
+    let shared = Arc::new(store.clone());
+    Inspected {
+        store,
+        inspection: shared.clone(),
+        ledger: shared.clone(),
+        log: shared,
+        objects,
+        clock: Arc::new(SystemClock),
+        currency,
+    }
 }
 
 /// Every store port, by the one technology that the configuration names. The database is the transaction boundary, so
@@ -126,11 +167,15 @@ impl Stores {
 /// Opens the house and sees to it that it has what it begins with.
 pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartError> {
     make_private_folder(&config.data_dir)?;
-    let keyring = Keyring::open(&config.secrets_dir, &GivenSecrets::default())?;
     let StoreUrl::Sqlite(path) = &config.store;
+    if path.exists() && !config.secrets_dir.join(PEPPER_FILE).exists() {
+        return Err(StartError::SecretsGone { database: path.clone(), secrets: config.secrets_dir.clone() });
+    }
+    let keyring = Keyring::open(&config.secrets_dir, &GivenSecrets::default())?;
     let sqlite = SqliteStore::open(path, config.workers)?;
     let ObjectsUrl::File(folder) = &config.objects;
-    let objects: Arc<dyn Objects> = Arc::new(DiskObjects::open(folder).map_err(StartError::Objects)?);
+    let disk = Arc::new(DiskObjects::open(folder).map_err(StartError::Objects)?);
+    let objects: Arc<dyn Objects> = disk.clone();
     let stores = Stores::of(sqlite.clone());
 
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
@@ -258,7 +303,17 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
         gate: gate.clone(),
     };
     let create_admin = CreateAdmin { gate, accounts: stores.accounts, hasher, policy };
-    Ok(Wired { app, create_admin, store: sqlite, objects })
+    let sweeper = Sweeper {
+        store: sqlite.clone(),
+        disk,
+        objects: SweepObjects {
+            inspection: Arc::new(sqlite.clone()),
+            objects: objects.clone(),
+            clock: Arc::new(SystemClock),
+        },
+        clock: Arc::new(SystemClock),
+    };
+    Ok(Wired { app, create_admin, sweeper, store: sqlite, objects })
 }
 
 /// The head of every sheet.
@@ -274,7 +329,7 @@ fn on_paper(house: &config::House) -> Result<House, StartError> {
 }
 
 /// What is in it is nobody's but the server's.
-fn make_private_folder(folder: &Path) -> Result<(), StartError> {
+pub fn make_private_folder(folder: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|source| StartError::Folder { folder: folder.to_owned(), source })

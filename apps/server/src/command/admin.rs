@@ -4,7 +4,7 @@ use clap::Subcommand;
 use infirmary_kernel::{EmailAddress, PersonName};
 
 use crate::{
-    command::serve::CommandError,
+    command::CommandError,
     config::Config,
     wiring::{self, HashCost},
 };

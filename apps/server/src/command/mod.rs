@@ -1,10 +1,16 @@
 //! What the binary can be told to do, a file for each.
 
 pub mod admin;
+pub mod backup;
+mod error;
 pub mod openapi;
+pub mod restore;
 pub mod serve;
+pub mod verify;
 
 use clap::{Parser, Subcommand};
+
+pub use error::CommandError;
 
 /// A hospital imaging backend: images with diagnoses, reports, charges and payments, in one binary.
 #[derive(Parser)]
@@ -21,6 +27,12 @@ pub enum Command {
     /// Accounts that no other account can make
     #[command(subcommand)]
     Admin(admin::Admin),
+    /// Look whether what is kept holds together; the server may run meanwhile. Exit code 1 and a list when not
+    Verify(verify::Verify),
+    /// Write the database and all objects into one archive; the server may run meanwhile
+    Backup(backup::Backup),
+    /// Make a house of an archive, where none is
+    Restore(restore::Restore),
     /// Print the OpenAPI document
     Openapi,
 }

@@ -4,6 +4,7 @@ use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware, web}
 use utoipa_actix_web::AppExt;
 
 use crate::{
+    command::CommandError,
     config::Config,
     http::{self, App, docs, edge, metrics},
     wiring::{self, HashCost, StartError},
@@ -17,45 +18,14 @@ const KEEP_ALIVE_SECONDS: u64 = 75;
 /// Connections of one worker thread; more wait in the listen queue.
 const MAX_CONNECTIONS_PER_WORKER: usize = 12_500;
 
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    #[error("the command line is refused: {0}")]
-    Argument(String),
-    #[error("the standard input cannot be read")]
-    Input(#[source] std::io::Error),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error("cannot listen on {address}")]
-    Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the server stopped")]
-    Serve(#[source] std::io::Error),
-    #[error("it was not done: {0}")]
-    UseCase(String),
-}
-
-impl CommandError {
-    pub fn argument(error: impl std::fmt::Display) -> Self {
-        Self::Argument(error.to_string())
-    }
-    pub fn input(error: std::io::Error) -> Self {
-        Self::Input(error)
-    }
-    pub fn use_case(error: impl std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Self::UseCase(text)
-    }
-}
-
 pub async fn run(config: &Config) -> Result<(), CommandError> {
     let wired = wiring::wire(config, HashCost::default()).await?;
     let running = start(config, wired.app)?;
+    let sweeping = actix_web::rt::spawn(wired.sweeper.run());
     tracing::info!(address = %running.address, store = ?config.store, objects = ?config.objects, "serving");
-    running.finished.await.map_err(CommandError::Serve)?;
+    let finished = running.finished.await;
+    sweeping.abort();
+    finished.map_err(CommandError::Serve)?;
     tracing::info!("stopped; what was in flight is finished");
     Ok(())
 }

@@ -100,6 +100,8 @@ pub enum KeyringError {
 }
 
 const MIN_TOKEN_KEYS: usize = 2;
+/// In the folder of secrets; without it, every password of the house is wrong.
+pub const PEPPER_FILE: &str = "pepper.key";
 
 impl Keyring {
     /// Reads the secrets, and makes those that are neither given nor in the folder: the first start of a house.
@@ -108,7 +110,7 @@ impl Keyring {
             Some(secret) => parse_given(name, secret),
             None => read_or_make(&folder.join(file)),
         };
-        let pepper = one("pepper", &given.pepper, "pepper.key")?;
+        let pepper = one("pepper", &given.pepper, PEPPER_FILE)?;
         let signing = one("signing key", &given.signing_key, "signing.key")?;
         let tokens = match given.token_keys.as_slice() {
             [] => token_files(folder)?,

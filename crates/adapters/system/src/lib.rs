@@ -23,7 +23,7 @@ mod tokens;
 pub use clock::SystemClock;
 pub use entropy::OsEntropy;
 pub use ids::SystemIds;
-pub use keyring::{GivenSecrets, Keyring, KeyringError, SecretKey};
+pub use keyring::{GivenSecrets, Keyring, KeyringError, PEPPER_FILE, SecretKey};
 pub use passwords::{BcryptHasher, DEFAULT_BCRYPT_COST};
 pub use signer::HmacSigner;
 pub use tokens::JwtTokens;

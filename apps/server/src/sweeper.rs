@@ -1,0 +1,54 @@
+//! The background work of a server.
+
+use std::{sync::Arc, time::Duration};
+
+use infirmary_kernel::Clock;
+use infirmary_objects::DiskObjects;
+use infirmary_sqlite::SqliteStore;
+use infirmary_workflows::SweepObjects;
+use tokio::time::sleep;
+
+/// After the start, so that a start has the machine for itself.
+const FIRST_AFTER_SECONDS: u64 = 60;
+const EVERY_SECONDS: u64 = 60 * 60;
+
+/// Removes what is over: rows past their time, objects that no row names, uploads that died. Any number of processes may
+/// do it at once; each removal is of something that nobody needs.
+pub struct Sweeper {
+    pub store: SqliteStore,
+    pub disk: Arc<DiskObjects>,
+    pub objects: SweepObjects,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Sweeper {
+    /// Goes on until it is dropped. What fails is tried again the next time.
+    pub async fn run(self) {
+        sleep(Duration::from_secs(FIRST_AFTER_SECONDS)).await;
+        loop {
+            self.once().await;
+            sleep(Duration::from_secs(EVERY_SECONDS)).await;
+        }
+    }
+
+    async fn once(&self) {
+        match self.store.sweep(self.clock.now()).await {
+            Ok(swept) => {
+                let (claims, sessions) = (swept.claims, swept.sessions);
+                let (invitations, counters) = (swept.invitations, swept.counters);
+                tracing::info!(claims, sessions, invitations, counters, "removed rows that are over");
+            }
+            Err(error) => tracing::warn!(%error, "rows that are over could not be removed"),
+        }
+        match self.objects.run().await {
+            Ok(swept) if swept.objects == SweepObjects::MAX_REMOVED => {
+                tracing::warn!(objects = swept.objects, bytes = swept.bytes, "removed many objects that no row names");
+            }
+            Ok(swept) => tracing::info!(objects = swept.objects, bytes = swept.bytes, "removed objects without a row"),
+            Err(error) => tracing::warn!(%error, "objects without a row could not be removed"),
+        }
+        if let Err(error) = self.disk.remove_left_over().await {
+            tracing::warn!(%error, "what dead uploads left could not be removed");
+        }
+    }
+}

@@ -16,28 +16,34 @@ use infirmary_diagnosis::{
     AmendDiagnosis, ChangeDraft, ChangeTask, ConfirmDiagnosis, CreateTask, DiagnosisError, DiagnosisStore, EnsureTasks,
     RecordDiagnosis, RetractDiagnosis, TaskStore,
 };
+use infirmary_dicom::ImageFileReader;
 use infirmary_financials::{
     ChargeByHand, Ledger, LedgerQueries, ReceiptTypesetter, RefundPayment, TakePayment, VoidCharge,
 };
+use infirmary_imaging::{ImageReader, ImageStore, Previews, ReceiveImage};
 use infirmary_kernel::{
     Clock, Currency, Entropy, Gate, House, Invalid, Journal, Objects, PostalAddress, Readiness, Receipts, ShortText,
     Signer, StoreError,
 };
 use infirmary_objects::DiskObjects;
 use infirmary_patients::PatientStore;
-use infirmary_pdf::TypstPress;
+use infirmary_pdf::{PdfGuard, TypstPress};
+use infirmary_reports::{PdfInspector, ReceivePdf, ReportStore, Typesetter};
 use infirmary_sqlite::{OpenError, SqliteStore};
 use infirmary_system::{
     BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, OsEntropy,
     PEPPER_FILE, SystemClock, SystemIds,
 };
-use infirmary_workflows::{Inspection, Overview, OverviewQueries, RegisterAccount, Registry, SweepObjects};
+use infirmary_workflows::{
+    Inspection, IssueReport, Overview, OverviewQueries, RecordStudy, RegisterAccount, Registry, ReportIssuer,
+    StudyRecorder, SweepObjects,
+};
 
 use crate::{
     config::{self, Config, ObjectsUrl, StoreUrl},
     http::{
-        App, accounts::Accounts, audit::Audit, auth::Auth, diagnoses::Diagnoses, financials::Financials,
-        metrics::Metrics, patients::Patients, tasks::Tasks,
+        App, accounts::Accounts, audit::Audit, auth::Auth, diagnoses::Diagnoses, financials::Financials, links::Links,
+        metrics::Metrics, patients::Patients, reports::Reports, studies::Studies, tasks::Tasks,
     },
     sweeper::Sweeper,
 };
@@ -132,16 +138,20 @@ struct Stores {
     audit: Arc<dyn AuditLog>,
     ledger: Arc<dyn Ledger>,
     ledger_queries: Arc<dyn LedgerQueries>,
+    images: Arc<dyn ImageStore>,
+    reports: Arc<dyn ReportStore>,
     overview: Arc<dyn Overview>,
     registry: Arc<dyn Registry>,
+    study_recorder: Arc<dyn StudyRecorder>,
+    report_issuer: Arc<dyn ReportIssuer>,
 }
 
 impl Stores {
     fn of<S>(store: S) -> Self
     where
         S: Journal + Receipts + Readiness + AccountStore + InvitationStore + SessionStore + AttemptStore,
-        S: PatientStore + DiagnosisStore + TaskStore + AuditLog + Ledger + LedgerQueries + Overview + Registry,
-        S: 'static,
+        S: PatientStore + DiagnosisStore + TaskStore + ImageStore + ReportStore + AuditLog + Ledger + LedgerQueries,
+        S: Overview + Registry + StudyRecorder + ReportIssuer + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -158,8 +168,12 @@ impl Stores {
             audit: store.clone(),
             ledger: store.clone(),
             ledger_queries: store.clone(),
+            images: store.clone(),
+            reports: store.clone(),
             overview: store.clone(),
-            registry: store,
+            registry: store.clone(),
+            study_recorder: store.clone(),
+            report_issuer: store,
         }
     }
 }
@@ -210,8 +224,18 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
     let currency = config.currency;
     let tasks = EnsureTasks { gate: gate.clone(), tasks: stores.tasks.clone(), currency };
     tasks.run().await.map_err(StartError::Tasks)?;
-    let press = TypstPress::default();
-    let receipts: Arc<dyn ReceiptTypesetter> = Arc::new(press);
+    let overview_queries = || OverviewQueries {
+        gate: gate.clone(),
+        overview: stores.overview.clone(),
+        ledger: stores.ledger_queries.clone(),
+        currency,
+    };
+    let reader: Arc<dyn ImageReader> = Arc::new(ImageFileReader::default());
+    let previews = Previews { objects: objects.clone(), reader: reader.clone() };
+    let press = Arc::new(TypstPress::default());
+    let receipts: Arc<dyn ReceiptTypesetter> = press.clone();
+    let report_typesetter: Arc<dyn Typesetter> = press;
+    let inspector: Arc<dyn PdfInspector> = Arc::new(PdfGuard::default());
     let house = on_paper(&config.house)?;
 
     let app = App {
@@ -242,7 +266,7 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
                 gate: gate.clone(),
                 accounts: stores.accounts.clone(),
                 invitations: stores.invitations.clone(),
-                entropy,
+                entropy: entropy.clone(),
             },
             change: ChangeAccount {
                 gate: gate.clone(),
@@ -263,13 +287,51 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
             amend: AmendDiagnosis { gate: gate.clone(), diagnoses: stores.diagnoses.clone() },
             retract: RetractDiagnosis { gate: gate.clone(), diagnoses: stores.diagnoses.clone() },
             queries: diagnosis_queries(),
-            overview: OverviewQueries {
+            overview: overview_queries(),
+        },
+        studies: Studies {
+            receive: ReceiveImage { gate: gate.clone(), objects: objects.clone(), reader },
+            record: RecordStudy {
                 gate: gate.clone(),
-                overview: stores.overview.clone(),
-                ledger: stores.ledger_queries.clone(),
-                currency,
+                patients: stores.patients.clone(),
+                tasks: stores.tasks.clone(),
+                objects: objects.clone(),
+                recorder: stores.study_recorder.clone(),
+            },
+            queries: infirmary_imaging::Queries {
+                gate: gate.clone(),
+                store: stores.images.clone(),
+                previews: previews.clone(),
+                signer: signer.clone(),
             },
         },
+        reports: Reports {
+            receive: ReceivePdf { gate: gate.clone(), objects: objects.clone(), inspector },
+            issue: IssueReport {
+                gate: gate.clone(),
+                overview: stores.overview.clone(),
+                reports: stores.reports.clone(),
+                tasks: stores.tasks.clone(),
+                previews,
+                typesetter: report_typesetter,
+                objects: objects.clone(),
+                issuer: stores.report_issuer.clone(),
+                entropy: entropy.clone(),
+                house: house.clone(),
+                verification_base_url: config.public_url.clone(),
+            },
+            queries: infirmary_reports::Queries {
+                gate: gate.clone(),
+                reports: stores.reports.clone(),
+                objects: objects.clone(),
+                signer: signer.clone(),
+                house: house.clone(),
+            },
+            overview: overview_queries(),
+            house,
+            verification_base_url: config.public_url.clone(),
+        },
+        links: Links { signer: signer.clone(), public_url: config.public_url.clone() },
         tasks: Tasks {
             create: CreateTask { gate: gate.clone(), tasks: stores.tasks.clone(), currency },
             change: ChangeTask { gate: gate.clone(), tasks: stores.tasks.clone(), currency },

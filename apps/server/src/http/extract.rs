@@ -196,7 +196,7 @@ fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     Invalid { fields: vec![FieldError { pointer: pointer.into(), detail: detail.into() }] }.into()
 }
 
-fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, Problem> {
+pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, Problem> {
     let refusal = || Problem::new(Kind::Unreadable, "Idempotency-Key must be 1 to 255 characters of text");
     let Some(value) = request.headers().get("Idempotency-Key") else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes()).map_err(|_| refusal())?;

@@ -5,17 +5,24 @@ pub mod audit;
 pub mod auth;
 pub mod diagnoses;
 pub mod docs;
+pub mod download;
 pub mod edge;
 pub mod extract;
 pub mod financials;
 pub mod health;
+pub mod images;
+pub mod links;
 pub mod metrics;
 pub mod money;
 pub mod nullable;
 pub mod page;
 pub mod patients;
 pub mod problem;
+pub mod reports;
+pub mod studies;
 pub mod tasks;
+pub mod upload;
+pub mod verify;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -34,6 +41,9 @@ pub struct App {
     pub accounts: accounts::Accounts,
     pub patients: patients::Patients,
     pub diagnoses: diagnoses::Diagnoses,
+    pub studies: studies::Studies,
+    pub reports: reports::Reports,
+    pub links: links::Links,
     pub tasks: tasks::Tasks,
     pub audit: audit::Audit,
     pub financials: financials::Financials,
@@ -51,7 +61,12 @@ pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(auth::routes)
         .configure(accounts::routes)
         .configure(patients::routes)
+        .configure(studies::routes)
+        .configure(images::routes)
+        .configure(links::routes)
         .configure(diagnoses::routes)
+        .configure(reports::routes)
+        .configure(verify::routes)
         .configure(tasks::routes)
         .configure(audit::routes)
         .configure(financials::routes)

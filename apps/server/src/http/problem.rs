@@ -31,6 +31,8 @@ pub struct Problem {
     /// `WWW-Authenticate`, with a 401.
     challenge: Option<String>,
     candidates: Vec<PatientBody>,
+    /// Of what a range was asked of, with a 416.
+    size: Option<u64>,
     cause: Option<String>,
 }
 
@@ -114,6 +116,7 @@ impl Problem {
             allow: Vec::new(),
             challenge: None,
             candidates: Vec::new(),
+            size: None,
             cause: None,
         }
     }
@@ -135,6 +138,12 @@ impl Problem {
     pub fn method_not_allowed(allow: Vec<Method>) -> Self {
         let methods = allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
         Self { allow, ..Self::new(Kind::MethodNotAllowed, format!("here are allowed: {methods}")) }
+    }
+
+    /// RFC 9110 §15.5.17.
+    pub fn range_not_satisfiable(size: u64) -> Self {
+        let detail = format!("there are {size} bytes; ask for a range that begins before their end");
+        Self { size: Some(size), ..Self::new(Kind::RangeNotSatisfiable, detail) }
     }
 
     pub fn too_many_requests(detail: &'static str, retry_after_seconds: u64) -> Self {
@@ -170,6 +179,9 @@ impl Problem {
         let mut response = HttpResponse::build(status);
         if let Some(seconds) = self.retry_after_seconds {
             response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Some(size) = self.size {
+            response.insert_header((header::CONTENT_RANGE, format!("bytes */{size}")));
         }
         if let Some(challenge) = &self.challenge {
             response.insert_header((header::WWW_AUTHENTICATE, challenge.as_str()));

@@ -36,7 +36,7 @@ pub use ports::{FoundImage, FoundStudy, ImageReader, ImageStore, ReadError, Visi
 #[cfg(feature = "test-support")]
 pub use ports::{MockImageReader, MockImageStore};
 pub use preview::{PreviewSize, Previews};
-pub use queries::{Content, Queries, SignedLink};
+pub use queries::{Content, Queries};
 pub use receive_image::{Intake, ReceiveImage, ReceivedImage};
 pub use sniff::{SNIFF_BYTES, Sniffed, recognise, sniff};
 pub use study::{MAX_IMAGES_PER_STUDY, MAX_STUDY_BYTES, NewStudy, Study};

@@ -3,7 +3,7 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use infirmary_kernel::{
     Action, Caller, Gate, ImageId, Link, LinkTarget, ObjectRead, Objects, Page, PageRequest, PatientId, Permission,
-    Reach, Refused, Signer, StoreError, StudyId, Subject, Timestamp,
+    Reach, Refused, SignedLink, Signer, StoreError, StudyId, Subject,
 };
 
 use crate::{FoundImage, FoundStudy, Image, ImageStore, ImagingError, PreviewSize, Previews, Visible, preview::lost};
@@ -32,13 +32,6 @@ impl Content {
         }
         Ok(read)
     }
-}
-
-/// See [`Link`]: the address of the image takes it as a query parameter.
-#[derive(Debug, Clone)]
-pub struct SignedLink {
-    pub token: String,
-    pub expires: Timestamp,
 }
 
 impl Queries {
@@ -85,8 +78,7 @@ impl Queries {
     /// A link by which the caller's browser reads the image without a header, for [`Link::TTL_SECONDS`].
     pub async fn link(&self, caller: &Caller, id: ImageId) -> Result<SignedLink, ImagingError> {
         self.open(caller, id, Action::IMAGE_LINK).await?;
-        let link = Link::new(LinkTarget::Image(id), caller.session, self.gate.now());
-        Ok(SignedLink { token: link.sign(&*self.signer), expires: link.expires })
+        Ok(Link::signed(LinkTarget::Image(id), caller.session, self.gate.now(), &*self.signer))
     }
 
     async fn open(&self, caller: &Caller, id: ImageId, action: Action) -> Result<FoundImage, ImagingError> {

@@ -38,7 +38,7 @@ pub use id::{
     RequestId, SessionId, StudyId, TaskId, marker,
 };
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
-pub use link::{Link, LinkTarget};
+pub use link::{Link, LinkTarget, SignedLink};
 pub use money::{Currency, Money, MoneyError};
 #[cfg(feature = "test-support")]
 pub use objects::MockObjects;

@@ -43,6 +43,20 @@ pub struct Link {
     pub expires: Timestamp,
 }
 
+/// A [`Link`] as it is given away, to be part of an address.
+#[derive(Clone)]
+pub struct SignedLink {
+    /// Whoever has it can follow the link: never log it.
+    pub token: String,
+    pub expires: Timestamp,
+}
+
+impl std::fmt::Debug for SignedLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignedLink").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
 impl Link {
     pub const TTL_SECONDS: u64 = 5 * 60;
     const PURPOSE: &'static str = "link GET v1";
@@ -53,7 +67,13 @@ impl Link {
         Self { target, session, expires: now.plus(Duration::from_secs(Self::TTL_SECONDS)) }
     }
 
-    /// 98 characters that need no escaping in a query. Whoever has them can follow the link: never log them.
+    /// A link that is valid from now on.
+    pub fn signed(target: LinkTarget, session: SessionId, now: Timestamp, signer: &dyn Signer) -> SignedLink {
+        let link = Self::new(target, session, now);
+        SignedLink { token: link.sign(signer), expires: link.expires }
+    }
+
+    /// 98 characters that need no escaping in an address. Whoever has them can follow the link: never log them.
     pub fn sign(&self, signer: &dyn Signer) -> String {
         let (kind, id) = self.target.parts();
         let mut token = Vec::with_capacity(Self::PAYLOAD_BYTES + Self::MAC_BYTES);

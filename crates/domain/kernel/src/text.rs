@@ -1,13 +1,18 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfc_quick};
 
 use crate::Invalid;
 
 /// NFC, no control characters but line breaks where `lines` allows them, no white space around.
 fn normalise(text: &str, lines: bool) -> Result<String, &'static str> {
-    let text: String = text.trim().nfc().collect();
+    let text = text.trim();
+    // Most text is in its normal form already, above all what a store gives back; to see that takes a fraction.
+    let text = match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text.to_owned(),
+        IsNormalized::No | IsNormalized::Maybe => text.nfc().collect(),
+    };
     if text.chars().any(|c| c.is_control() && !(lines && matches!(c, '\n' | '\r' | '\t'))) {
         return Err("has a control character; give plain text");
     }

@@ -1,8 +1,8 @@
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use infirmary_kernel::{
-    AccessError, Action, Caller, Gate, House, ObjectRead, Objects, Page, PageRequest, Permission, Reach, Refused,
-    ReportId, Subject,
+    AccessError, Action, Caller, Gate, House, Link, LinkTarget, ObjectRead, Objects, Page, PageRequest, Permission,
+    Reach, Refused, ReportId, SignedLink, Signer, Subject,
 };
 
 use crate::{ReportError, ReportFilter, ReportStore, ReportView, Verdict, VerificationCode};
@@ -12,14 +12,27 @@ pub struct Queries {
     pub gate: Gate,
     pub reports: Arc<dyn ReportStore>,
     pub objects: Arc<dyn Objects>,
+    pub signer: Arc<dyn Signer>,
     pub house: House,
 }
 
-/// A report with its PDF on its way out.
-#[derive(Debug)]
+/// Leave to read the PDF of one report, once: what it is is known before a range of it is asked for.
 pub struct ReportPdf {
     pub view: ReportView,
-    pub content: ObjectRead,
+    objects: Arc<dyn Objects>,
+}
+
+impl fmt::Debug for ReportPdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReportPdf").field("view", &self.view).finish_non_exhaustive()
+    }
+}
+
+impl ReportPdf {
+    /// All of it, or a range of its bytes.
+    pub async fn read(&self, range: Option<Range<u64>>) -> Result<ObjectRead, ReportError> {
+        self.objects.read(&self.view.report.object.key, range).await?.ok_or(ReportError::ObjectMissing)
+    }
 }
 
 impl Queries {
@@ -60,17 +73,16 @@ impl Queries {
         Ok(found)
     }
 
-    /// The PDF, or a range of its bytes.
-    pub async fn pdf(
-        &self,
-        caller: &Caller,
-        id: ReportId,
-        range: Option<Range<u64>>,
-    ) -> Result<ReportPdf, ReportError> {
+    pub async fn pdf(&self, caller: &Caller, id: ReportId) -> Result<ReportPdf, ReportError> {
+        let view = self.report(caller, id).await?;
+        Ok(ReportPdf { view, objects: self.objects.clone() })
+    }
+
+    /// A link by which the caller's browser reads the PDF without a header, for [`Link::TTL_SECONDS`].
+    pub async fn link(&self, caller: &Caller, id: ReportId) -> Result<SignedLink, ReportError> {
         let view = self.admitted(caller, id).await?;
-        let content = self.objects.read(&view.report.object.key, range).await?.ok_or(ReportError::ObjectMissing)?;
-        self.gate.witness(caller, Action::REPORT_READ, subject(&view)).await?;
-        Ok(ReportPdf { view, content })
+        self.gate.witness(caller, Action::REPORT_LINK, subject(&view)).await?;
+        Ok(Link::signed(LinkTarget::Report(id), caller.session, self.gate.now(), &*self.signer))
     }
 
     /// Whether a report with this code was issued here, and is still current. For anyone: it tells nothing of whose it is.

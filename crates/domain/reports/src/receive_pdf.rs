@@ -32,7 +32,7 @@ impl ReceivePdf {
         &self,
         caller: &Caller,
         sent_name: Option<&str>,
-        bytes: impl Stream<Item = Result<Bytes, E>> + Send,
+        bytes: impl Stream<Item = Result<Bytes, E>>,
     ) -> Result<ReceivedPdf, ReportError> {
         self.gate.admit(caller, Permission::IssueReports, Subject::all("report")).await?;
         let mut staging = self.objects.stage().await?;

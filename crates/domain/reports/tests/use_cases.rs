@@ -7,9 +7,12 @@ use std::{convert::Infallible, sync::Arc};
 use bytes::Bytes;
 use futures_util::stream;
 use infirmary_kernel::{
-    AccessError, Action, Caller, Clock, House, ObjectKey, Objects, Outcome, PageRequest, PatientId, Refused, Role,
-    ShortText,
-    testing::{CountingEntropy, MemoryObjects, TestGate, caller, fresh_id, keep_object, patient_caller, read_object},
+    AccessError, Action, Caller, Clock, House, Link, LinkTarget, ObjectKey, Objects, Outcome, PageRequest, PatientId,
+    Refused, Role, ShortText,
+    testing::{
+        CountingEntropy, MemoryObjects, TestGate, TestSigner, caller, fresh_id, keep_object, patient_caller,
+        read_object,
+    },
 };
 use infirmary_reports::{
     InspectError, MAX_PDF_BYTES, MockPdfInspector, PdfRefusal, Queries, ReceivePdf, ReceivedPdf, Report, ReportError,
@@ -30,6 +33,7 @@ impl Ward {
             gate: self.gate.gate.clone(),
             reports: Arc::new(self.reports.clone()),
             objects: Arc::new(self.objects.clone()),
+            signer: Arc::new(TestSigner),
             house: House { name: ShortText::parse("St Mary").unwrap(), address: None },
         }
     }
@@ -68,10 +72,14 @@ async fn staff_and_the_patient_read_a_report_and_each_read_is_in_the_trail() {
     for reader in [caller(Role::Admin), caller(Role::Doctor), patient_caller(report.patient)] {
         let read = ward.queries().report(&reader, report.id).await.unwrap();
         assert_eq!((read.report, read.status), (report.clone(), ReportStatus::Current));
-        let pdf = ward.queries().pdf(&reader, report.id, Some(5..8)).await.unwrap();
-        assert_eq!((pdf.content.size, pdf.content.range), (20, 5..8));
+        let content = ward.queries().pdf(&reader, report.id).await.unwrap().read(Some(5..8)).await.unwrap();
+        assert_eq!((content.size, content.range), (20, 5..8));
+        let signed = ward.queries().link(&reader, report.id).await.unwrap();
+        let link = Link::verify(&signed.token, &TestSigner, ward.gate.clock.now()).unwrap();
+        assert_eq!((link.target, link.session), (LinkTarget::Report(report.id), reader.session));
     }
-    assert_eq!(ward.trail(), vec![(Action::REPORT_READ, Outcome::Done); 6]);
+    let each = [Action::REPORT_READ, Action::REPORT_READ, Action::REPORT_LINK].map(|action| (action, Outcome::Done));
+    assert_eq!(ward.trail(), each.repeat(3));
     assert!(ward.gate.journal.events().iter().all(|event| event.subject.patient == Some(report.patient)));
 }
 
@@ -82,9 +90,10 @@ async fn another_patients_report_is_as_absent_as_one_that_never_was() {
     let stranger = patient_caller(fresh_id());
     for id in [report.id, fresh_id()] {
         assert!(matches!(ward.queries().report(&stranger, id).await, Err(ReportError::NotFound)));
-        assert!(matches!(ward.queries().pdf(&stranger, id, None).await, Err(ReportError::NotFound)));
+        assert!(matches!(ward.queries().pdf(&stranger, id).await, Err(ReportError::NotFound)));
+        assert!(matches!(ward.queries().link(&stranger, id).await, Err(ReportError::NotFound)));
     }
-    assert_eq!(ward.trail(), vec![(Action::ACCESS_REFUSED, Outcome::Refused); 2], "the trail knows the difference");
+    assert_eq!(ward.trail(), vec![(Action::ACCESS_REFUSED, Outcome::Refused); 3], "the trail knows the difference");
 }
 
 #[tokio::test]
@@ -94,7 +103,7 @@ async fn an_accountant_reads_no_reports() {
     let accountant = caller(Role::Accountant);
     let refusals = [
         ward.queries().report(&accountant, report.id).await.unwrap_err(),
-        ward.queries().pdf(&accountant, report.id, None).await.unwrap_err(),
+        ward.queries().pdf(&accountant, report.id).await.unwrap_err(),
         ward.queries().reports(&accountant, &ReportFilter::default(), &PageRequest::default()).await.unwrap_err(),
     ];
     for refusal in refusals {
@@ -128,8 +137,8 @@ async fn a_lost_pdf_is_told_and_not_taken_for_an_empty_one() {
     let ward = Ward::default();
     let report = ward.issued(fresh_id()).await;
     ward.objects.delete(&report.object.key).await.unwrap();
-    let lost = ward.queries().pdf(&caller(Role::Doctor), report.id, None).await;
-    assert!(matches!(lost, Err(ReportError::ObjectMissing)));
+    let pdf = ward.queries().pdf(&caller(Role::Doctor), report.id).await.unwrap();
+    assert!(matches!(pdf.read(None).await, Err(ReportError::ObjectMissing)));
 }
 
 #[tokio::test]

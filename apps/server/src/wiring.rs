@@ -328,7 +328,7 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
                 house: house.clone(),
             },
             overview: overview_queries(),
-            house,
+            house: house.clone(),
             verification_base_url: config.public_url.clone(),
         },
         links: Links { signer: signer.clone(), public_url: config.public_url.clone() },

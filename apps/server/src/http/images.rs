@@ -170,8 +170,8 @@ pub async fn content_for(
     id: ImageId,
     request: &HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let content = app.studies.queries.content(caller, id).await?;
-    let image = &content.image;
+    let found = app.studies.queries.content(caller, id).await?;
+    let image = &found.image;
     let own_name = image.file_name.as_ref().map(|name| name.as_str().to_owned());
     let offer = Offer {
         media_type: image.format.media_type(),
@@ -181,12 +181,12 @@ pub async fn content_for(
         shown: image.format != ImageFormat::Dicom,
     };
     let asked = offer.asked(request)?;
-    let read = match &asked {
+    let bytes = match &asked {
         Asked::NotModified => return Ok(offer.not_modified()),
-        Asked::Whole => content.read(None).await?,
-        Asked::Part(range) => content.read(Some(range.clone())).await?,
+        Asked::Whole => found.read(None).await?,
+        Asked::Part(range) => found.read(Some(range.clone())).await?,
     };
-    Ok(offer.respond(&asked, read))
+    Ok(offer.respond(&asked, bytes))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -17,7 +17,7 @@ use super::{
     App,
     diagnoses::StatusBody,
     download::{Asked, Offer},
-    extract::{Body, Params, PathId, SignedIn, created, from_json, page},
+    extract::{Body, Params, PathId, SignedIn, created, page},
     images::ImageBody,
     links::LinkBody,
     money::MoneyBody,
@@ -39,7 +39,14 @@ pub struct Reports {
 }
 
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.service(issue).service(list).service(read).service(pdf).service(link).service(report_data).service(summary);
+    config
+        .service(issue)
+        .service(list)
+        .service(read_report)
+        .service(download)
+        .service(link)
+        .service(report_data)
+        .service(summary);
 }
 
 const MAX_BODY_BYTES: u64 = MAX_PDF_BYTES + OVERHEAD_BYTES;
@@ -206,7 +213,8 @@ async fn issue(app: web::Data<App>, SignedIn(caller): SignedIn, new: NewReport) 
             let pdf = file.ok_or_else(|| required("/file"))?;
             let (sha256, name) = (pdf.staged.sha256(), pdf.file_name.clone());
             let name = name.as_ref().map_or("", FileName::as_str);
-            let asked = [diagnosis.as_uuid().into_bytes().as_slice(), sha256.as_bytes(), name.as_bytes()];
+            let diagnosed = diagnosis.as_uuid();
+            let asked = [diagnosed.as_bytes().as_slice(), sha256.as_bytes(), name.as_bytes()];
             let idempotency = parts.idempotency(asked);
             app.reports.issue.uploaded(&caller, diagnosis, pdf, idempotency, told).await?
         }
@@ -253,7 +261,7 @@ async fn list(
 /// Read what is known of a report
 #[utoipa::path(tag = "Reports", security(("token" = [])), responses((status = 200, body = ReportBody)))]
 #[get("/v1/reports/{id}")]
-async fn read(
+async fn read_report(
     app: web::Data<App>,
     SignedIn(caller): SignedIn,
     PathId(id): PathId<marker::Report>,
@@ -268,7 +276,7 @@ async fn read(
     responses((status = 200, content_type = "application/pdf", body = Vec<u8>), (status = 206, content_type = "application/pdf", body = Vec<u8>), (status = 304),
         (status = 416, body = ProblemBody)))]
 #[get("/v1/reports/{id}/pdf")]
-async fn pdf(
+async fn download(
     app: web::Data<App>,
     SignedIn(caller): SignedIn,
     PathId(id): PathId<marker::Report>,

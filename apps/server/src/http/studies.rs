@@ -33,7 +33,7 @@ pub struct Studies {
 }
 
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.service(record).service(list).service(read);
+    config.service(record_study).service(list).service(read);
 }
 
 const MAX_BODY_BYTES: u64 = MAX_STUDY_BYTES + MAX_JSON_BYTES as u64 + OVERHEAD_BYTES;
@@ -190,7 +190,11 @@ struct StudyUploadBody {
         (status = 415, body = ProblemBody, description = "An image is of another type, or not of the one that it is said to be"),
         (status = 422, body = ProblemBody, description = "A value was refused, or an image cannot be read")))]
 #[post("/v1/studies")]
-async fn record(app: web::Data<App>, SignedIn(caller): SignedIn, upload: Upload) -> Result<HttpResponse, Problem> {
+async fn record_study(
+    app: web::Data<App>,
+    SignedIn(caller): SignedIn,
+    upload: Upload,
+) -> Result<HttpResponse, Problem> {
     let mut parts = upload.within(MAX_BODY_BYTES)?;
     let (mut study, mut images) = (None, Vec::new());
     while let Some(part) = parts.next().await? {

@@ -119,10 +119,9 @@ impl Parts {
     }
 
     /// `asked` is what tells the request from another one, whatever the lines between its parts were.
-    pub fn idempotency<'a>(self, asked: impl IntoIterator<Item = &'a [u8]>) -> Option<Idempotency> {
-        let Self { key, operation, .. } = self;
-        let parts = std::iter::once(operation.as_bytes()).chain(asked);
-        key.map(|key| Idempotency { key, fingerprint: Fingerprint::of(parts) })
+    pub fn idempotency<'a>(&'a self, asked: impl IntoIterator<Item = &'a [u8]>) -> Option<Idempotency> {
+        let parts = std::iter::once(self.operation.as_bytes()).chain(asked);
+        self.key.clone().map(|key| Idempotency { key, fingerprint: Fingerprint::of(parts) })
     }
 }
 

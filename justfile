@@ -5,10 +5,10 @@ fmt:
     cargo fmt --all --check
 
 clippy:
-    cargo clippy --release --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets -- -D warnings
 
 test:
-    cargo test --release --workspace
+    cargo test --workspace
 
 # The figures of docs/benchmarks.md.
 bench:

@@ -7,4 +7,6 @@ mod diagnoses;
 mod financials;
 mod form;
 mod patients;
+mod reports;
+mod studies;
 mod tasks;

@@ -79,7 +79,7 @@ async fn staff_and_the_patient_read_a_report_and_each_read_is_in_the_trail() {
         assert_eq!((link.target, link.session), (LinkTarget::Report(report.id), reader.session));
     }
     let each = [Action::REPORT_READ, Action::REPORT_READ, Action::REPORT_LINK].map(|action| (action, Outcome::Done));
-    assert_eq!(ward.trail(), each.repeat(3));
+    assert_eq!(ward.trail(), std::iter::repeat_n(each, 3).flatten().collect::<Vec<_>>());
     assert!(ward.gate.journal.events().iter().all(|event| event.subject.patient == Some(report.patient)));
 }
 

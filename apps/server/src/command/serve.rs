@@ -15,6 +15,8 @@ const GRACE_SECONDS: u64 = 30;
 /// Seconds for the head of a request.
 const HEAD_SECONDS: u64 = 5;
 const KEEP_ALIVE_SECONDS: u64 = 75;
+/// Seconds for which the rest of a body that was refused is still taken in and thrown away, so that its sender reads why.
+const LINGER_SECONDS: u64 = 5;
 /// Connections of one worker thread; more wait in the listen queue.
 const MAX_CONNECTIONS_PER_WORKER: usize = 12_500;
 
@@ -69,6 +71,7 @@ pub fn start(config: &Config, app: App) -> Result<Running, CommandError> {
     .workers(config.workers)
     .shutdown_timeout(GRACE_SECONDS)
     .client_request_timeout(std::time::Duration::from_secs(HEAD_SECONDS))
+    .client_disconnect_timeout(std::time::Duration::from_secs(LINGER_SECONDS))
     .keep_alive(std::time::Duration::from_secs(KEEP_ALIVE_SECONDS))
     .max_connections(MAX_CONNECTIONS_PER_WORKER)
     .bind(config.listen)

@@ -8,6 +8,7 @@ use actix_web::{
     http::header::{self, HeaderValue},
     web,
 };
+use futures_util::StreamExt;
 use infirmary_kernel::{
     Caller, Cursor, FieldError, Fingerprint, Id, Idempotency, IdempotencyKey, Invalid, Limit, Origin, PageRequest,
     Receipt,
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     App, edge,
+    incoming::Incoming,
     problem::{Kind, Problem},
 };
 
@@ -89,13 +91,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let request = request.clone();
-        let mut payload = payload.take();
+        let payload = payload.take();
         Box::pin(async move {
             if !is_json(&request) {
                 return Err(Problem::new(Kind::UnsupportedType, "send the body as application/json"));
             }
             let key = idempotency_key(&request)?;
-            let bytes = read(&request, &mut payload, MAX_JSON_BYTES).await?;
+            let bytes = read(Incoming::new(&request, payload, MAX_JSON_BYTES as u64)?).await?;
             let idempotency = key.map(|key| Idempotency {
                 key,
                 fingerprint: Fingerprint::of([
@@ -115,38 +117,12 @@ fn is_json(request: &HttpRequest) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// Refused by its `Content-Length` before a byte is read, where that says too much.
-async fn read(request: &HttpRequest, payload: &mut Payload, max_bytes: usize) -> Result<web::Bytes, Problem> {
-    let too_large = || Problem::new(Kind::TooLarge, format!("the body may have {max_bytes} bytes at most"));
-    let declared =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|bytes| bytes > max_bytes as u64) {
-        return Err(too_large());
+async fn read(mut body: Incoming) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        bytes.extend_from_slice(&chunk?);
     }
-    let read = actix_web::body::to_bytes_limited(PayloadBody(payload), max_bytes).await;
-    match read {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(Problem::new(Kind::Unreadable, "the body ended before its time")),
-        Err(_) => Err(too_large()),
-    }
-}
-
-/// Lets the framework's own bounded reader read a request.
-struct PayloadBody<'a>(&'a mut Payload);
-
-impl actix_web::body::MessageBody for PayloadBody<'_> {
-    type Error = actix_web::error::PayloadError;
-
-    fn size(&self) -> actix_web::body::BodySize {
-        actix_web::body::BodySize::Stream
-    }
-
-    fn poll_next(
-        self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<web::Bytes, Self::Error>>> {
-        futures_util::Stream::poll_next(Pin::new(&mut *self.get_mut().0), context)
-    }
+    Ok(bytes)
 }
 
 /// 400 when it is no JSON, 422 when a value in it is refused; in words of ours, with the place.

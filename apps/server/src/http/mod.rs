@@ -11,6 +11,7 @@ pub mod extract;
 pub mod financials;
 pub mod health;
 pub mod images;
+pub mod incoming;
 pub mod links;
 pub mod metrics;
 pub mod money;

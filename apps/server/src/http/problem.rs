@@ -63,6 +63,7 @@ kinds! {
     RecentAuthenticationRequired = UNAUTHORIZED "recent-authentication-required" "Sign in again";
     NotFound = NOT_FOUND "not-found" "Not found";
     MethodNotAllowed = METHOD_NOT_ALLOWED "method-not-allowed" "The method is not allowed here";
+    TooSlow = REQUEST_TIMEOUT "too-slow" "The body came too slowly";
     Conflict = CONFLICT "conflict" "It conflicts with what is there";
     LikelyDuplicate = CONFLICT "likely-duplicate" "The patient is probably registered already";
     Stale = PRECONDITION_FAILED "stale" "The record has changed meanwhile";

@@ -1,38 +1,26 @@
 //! Multipart bodies (RFC 7578), part by part as they come in: nothing is held but what a handler holds.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{cell::Cell, rc::Rc};
 
-use actix_multipart::{Field, Multipart};
-use actix_web::{
-    FromRequest, HttpRequest,
-    dev::Payload,
-    error::PayloadError,
-    http::header::{self, HeaderMap},
-    web::Bytes,
-};
+use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web::Bytes};
 use futures_util::{Stream, StreamExt, stream};
 use infirmary_kernel::{Fingerprint, Idempotency, IdempotencyKey};
 
 use super::{
     extract::idempotency_key,
+    incoming::{Broken, Incoming},
     problem::{Kind, Problem},
 };
 
-/// What a sender may be silent for. A part is read as fast as it comes, so silence is the sender's.
-const SILENCE_SECONDS: u64 = 10;
 /// For the lines between parts and their headers.
 pub const OVERHEAD_BYTES: u64 = 64 * 1024;
 
 /// A multipart body of which nothing was read yet.
 pub struct Upload {
-    headers: HeaderMap,
+    request: HttpRequest,
     payload: Payload,
     key: Option<IdempotencyKey>,
-    operation: String,
 }
 
 impl FromRequest for Upload {
@@ -45,12 +33,7 @@ impl FromRequest for Upload {
             Ok(_) if !is_form_data(request) => {
                 Err(Problem::new(Kind::UnsupportedType, "send the body as multipart/form-data"))
             }
-            Ok(key) => Ok(Self {
-                headers: request.headers().clone(),
-                payload: payload.take(),
-                key,
-                operation: format!("{} {}", request.method(), request.uri()),
-            }),
+            Ok(key) => Ok(Self { request: request.clone(), payload: payload.take(), key }),
             Err(problem) => Err(problem),
         })
     }
@@ -63,47 +46,27 @@ pub fn is_form_data(request: &HttpRequest) -> bool {
 }
 
 impl Upload {
-    /// The parts of a body of at most so many bytes. One that says that it has more is refused before it is read, one
-    /// that has more and did not say so, at that byte.
+    /// The parts of a body of at most so many bytes.
     pub fn within(self, max_bytes: u64) -> Result<Parts, Problem> {
-        let declared = self.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|bytes: u64| bytes > max_bytes) {
-            return Err(too_large(max_bytes));
-        }
-        let body = Bounded { payload: self.payload, left: max_bytes };
-        let multipart = Multipart::new(&self.headers, body);
-        Ok(Parts { multipart, max_bytes, key: self.key, operation: self.operation })
-    }
-}
-
-fn too_large(max_bytes: u64) -> Problem {
-    Problem::new(Kind::TooLarge, format!("the body may have {max_bytes} bytes at most"))
-}
-
-/// A body that ends with an error at the byte after its last.
-struct Bounded {
-    payload: Payload,
-    left: u64,
-}
-
-impl Stream for Bounded {
-    type Item = Result<Bytes, PayloadError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = Pin::new(&mut self.payload).poll_next(context);
-        if let Poll::Ready(Some(Ok(chunk))) = &next {
-            match self.left.checked_sub(chunk.len() as u64) {
-                Some(left) => self.left = left,
-                None => return Poll::Ready(Some(Err(PayloadError::Overflow))),
-            }
-        }
-        next
+        let Self { request, payload, key } = self;
+        let broken = Rc::new(Cell::new(None));
+        let told = broken.clone();
+        let body = Incoming::new(&request, payload, max_bytes)?.map(move |chunk| {
+            chunk.map_err(|how| {
+                told.set(Some(how));
+                how.into()
+            })
+        });
+        let multipart = Multipart::new(request.headers(), body);
+        let operation = format!("{} {}", request.method(), request.uri());
+        Ok(Parts { multipart, broken, key, operation })
     }
 }
 
 pub struct Parts {
     multipart: Multipart,
-    max_bytes: u64,
+    /// How the body broke off, if it did: the parser tells of it in its own words.
+    broken: Rc<Cell<Option<Broken>>>,
     key: Option<IdempotencyKey>,
     operation: String,
 }
@@ -111,9 +74,9 @@ pub struct Parts {
 impl Parts {
     /// The next part. The one before has to be read to its end, or dropped.
     pub async fn next(&mut self) -> Result<Option<Part>, Problem> {
-        match timely(self.multipart.next()).await? {
-            Some(Ok(field)) => Ok(Some(Part { field, max_bytes: self.max_bytes })),
-            Some(Err(error)) => Err(problem(&error, self.max_bytes)),
+        match self.multipart.next().await {
+            Some(Ok(field)) => Ok(Some(Part { field, broken: self.broken.clone() })),
+            Some(Err(error)) => Err(problem(self.broken.get(), &error)),
             None => Ok(None),
         }
     }
@@ -128,7 +91,7 @@ impl Parts {
 /// One part on its way in.
 pub struct Part {
     field: Field,
-    max_bytes: u64,
+    broken: Rc<Cell<Option<Broken>>>,
 }
 
 impl Part {
@@ -149,11 +112,8 @@ impl Part {
 
     /// The next bytes of it.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
-        match timely(self.field.next()).await? {
-            Some(Ok(chunk)) => Ok(Some(chunk)),
-            Some(Err(error)) => Err(problem(&error, self.max_bytes)),
-            None => Ok(None),
-        }
+        let next = self.field.next().await.transpose();
+        next.map_err(|error| problem(self.broken.get(), &error))
     }
 
     /// All of it, of something short.
@@ -174,22 +134,11 @@ impl Part {
     }
 }
 
-async fn timely<T>(next: impl Future<Output = T>) -> Result<T, Problem> {
-    let silence = Duration::from_secs(SILENCE_SECONDS);
-    tokio::time::timeout(silence, next).await.map_err(|_| {
-        Problem::new(Kind::Unreadable, format!("nothing came for {SILENCE_SECONDS} seconds; send the body again"))
-    })
-}
-
 /// In our words: the parser's tell of the inside.
-fn problem(error: &actix_multipart::MultipartError, max_bytes: u64) -> Problem {
-    use actix_multipart::MultipartError as Error;
-    match error {
-        Error::Payload(PayloadError::Overflow) => too_large(max_bytes),
-        Error::Payload(_) | Error::Incomplete => Problem::new(Kind::Unreadable, "the body ended before its time"),
-        Error::ContentTypeMissing | Error::ContentTypeParse | Error::ContentTypeIncompatible => {
-            Problem::new(Kind::UnsupportedType, "send the body as multipart/form-data")
-        }
+fn problem(broken: Option<Broken>, error: &MultipartError) -> Problem {
+    match (broken, error) {
+        (Some(broken), _) => broken.into(),
+        (None, MultipartError::Payload(_) | MultipartError::Incomplete) => Broken::Ended.into(),
         _ => Problem::new(Kind::Unreadable, "the body is not well-formed multipart/form-data; see RFC 7578"),
     }
 }

@@ -218,3 +218,173 @@ async fn a_patient_sees_their_own_once_it_is_confirmed_and_nobody_elses() {
     let log = app.get(&ada, "/v1/me/access-log").await.expect(StatusCode::OK);
     assert!(log["items"].as_array().unwrap().iter().any(|entry| entry["action"] == "study.record"), "{log}");
 }
+
+#[tokio::test]
+async fn parts_may_come_in_any_order_and_without_a_length() {
+    let app = TestApp::start().await;
+    let doctor = app.as_doctor().await;
+    let patient = app.register_patient("Ada").await;
+    let chunks = fixture("images/phantom.png").chunks(1_000).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let streamed = reqwest::Body::wrap_stream(futures_util::stream::iter(
+        chunks.into_iter().map(Ok::<_, std::convert::Infallible>),
+    ));
+    let form = Form::new()
+        .part("image", Part::bytes(fixture("images/turned.jpg")).file_name("turned.jpg"))
+        .text("study", details(id(&patient)).to_string())
+        .part("image", Part::stream(streamed).file_name("phantom.png"));
+    let study = upload(&app, &doctor, None, form).await.expect(StatusCode::CREATED);
+    let names: Vec<_> = study["images"].as_array().unwrap().iter().map(|image| &image["fileName"]).collect();
+    assert_eq!(names, ["turned.jpg", "phantom.png"]);
+    let content = app.get(&doctor, &format!("/v1/images/{}/content", id(&study["images"][1]))).await;
+    assert!(content.bytes == fixture("images/phantom.png"));
+}
+
+#[tokio::test]
+async fn a_file_keeps_the_name_that_it_has_in_whatever_script() {
+    let app = TestApp::start().await;
+    let doctor = app.as_doctor().await;
+    let patient = app.register_patient("Ada").await;
+    let name = "سینگ ١ \"لا\".png";
+    // As browsers write it: the name as it is, with quotes escaped.
+    let mut body = format!(
+        "--x\r\nContent-Disposition: form-data; name=\"study\"\r\n\r\n{}\r\n--x\r\nContent-Disposition: form-data; \
+         name=\"image\"; filename=\"{}\"\r\nContent-Type: image/png\r\n\r\n",
+        details(id(&patient)),
+        name.replace('"', "\\\"")
+    )
+    .into_bytes();
+    body.extend(fixture("images/phantom.png"));
+    body.extend(b"\r\n--x--\r\n");
+    let sent = app
+        .send(&doctor, Method::POST, "/v1/studies", |request| {
+            request.header("Content-Type", "multipart/form-data; boundary=x").body(body)
+        })
+        .await;
+    let image = sent.expect(StatusCode::CREATED)["images"][0].clone();
+    assert_eq!(image["fileName"], name);
+    let content = app.get(&doctor, &format!("/v1/images/{}/content", id(&image))).await;
+    let disposition = content.header("content-disposition");
+    assert!(disposition.starts_with("inline; filename=\"____ _ ____.png\"; filename*=UTF-8''%D8%B3"), "{disposition}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_it_says_is_unreadable() {
+    let app = TestApp::start().await;
+    let doctor = app.as_doctor().await;
+    let send = async |content_type: &str, body: &'static str| {
+        app.send(&doctor, Method::POST, "/v1/studies", |request| {
+            request.header("Content-Type", content_type).body(body)
+        })
+        .await
+    };
+    let form = "multipart/form-data; boundary=x";
+    for (content_type, body) in [
+        ("multipart/form-data", "--x\r\n"),
+        (form, ""),
+        (form, "hello"),
+        (form, "--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nhalf a part"),
+        (form, "--x\r\nContent-Type: image/png\r\n\r\nno name\r\n--x--\r\n"),
+        (form, "--x\r\nContent-Disposition: form-data; name=\"study\"\r\n\r\n{\"patientId\": \r\n--x--\r\n"),
+        (form, "--x\r\nContent-Disposition: form-data; name=\"study\"\r\n\r\n\u{feff}{}\r\n--x--\r\n"),
+    ] {
+        send(content_type, body).await.problem(400);
+    }
+    send("multipart/mixed; boundary=x", "--x--\r\n").await.problem(415);
+    send(form, "--x--\r\n").await.problem(422);
+}
+
+/// What the server answers to a head whose body never comes.
+async fn answer_to_head(app: &TestApp, user: &User, path: &str, content_length: u64) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut connection = tokio::net::TcpStream::connect(app.address).await.unwrap();
+    let token = user.token.as_deref().unwrap_or_default();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {content_length}\r\n\
+         Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
+    while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+        let read = connection.read(&mut chunk).await.unwrap();
+        assert!(read > 0, "the connection was closed without an answer");
+        answer.extend_from_slice(&chunk[..read]);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_refused_by_its_head_is_not_waited_for() {
+    let app = TestApp::start().await;
+    let doctor = app.as_doctor().await;
+    for (user, path, content_length, status) in [
+        (&app.nobody(), "/v1/studies", 1_000_000, "401"),
+        (&doctor, "/v1/studies", 3 * 1024 * 1024 * 1024, "413"),
+        (&doctor, "/v1/reports", 11 * 1024 * 1024, "413"),
+    ] {
+        let answer = answer_to_head(&app, user, path, content_length).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_study_has_sixty_four_images_at_most() {
+    let app = TestApp::start().await;
+    let doctor = app.as_doctor().await;
+    let patient = app.register_patient("Ada").await;
+    let images = |count| vec!["images/transparent.png"; count];
+    let all = upload(&app, &doctor, None, form(&details(id(&patient)), &images(64))).await.expect(StatusCode::CREATED);
+    assert_eq!(all["images"].as_array().unwrap().len(), 64);
+    upload(&app, &doctor, None, form(&details(id(&patient)), &images(65))).await.problem(413);
+}
+
+#[tokio::test]
+async fn of_sixteen_uploads_at_once_with_one_key_one_is_recorded() {
+    let app = TestApp::start().await;
+    let (doctor, accountant) = (app.as_doctor().await, app.as_accountant().await);
+    let patient = app.register_patient("Ada").await;
+    let attempts = (0..16).map(|_| {
+        upload(&app, &doctor, Some("one"), form(&details(id(&patient)), &["images/phantom.png", "images/turned.jpg"]))
+    });
+    let answers = futures_util::future::join_all(attempts).await;
+    for answer in &answers {
+        assert_eq!(answer.expect(StatusCode::CREATED), answers[0].json());
+    }
+    let studies = app.get(&doctor, &format!("/v1/studies?patientId={}", id(&patient))).await.expect(StatusCode::OK);
+    assert_eq!(studies["items"].as_array().unwrap().len(), 1);
+    let charges = app.get(&accountant, &format!("/v1/charges?patientId={}", id(&patient))).await.expect(StatusCode::OK);
+    assert_eq!(charges["items"].as_array().unwrap().len(), 1);
+}
+
+/// Width and height of a PNG (ISO/IEC 15948, 11.2.2).
+fn size_of(png: &[u8]) -> [u32; 2] {
+    [16, 20].map(|at| u32::from_be_bytes(png[at..at + 4].try_into().unwrap()))
+}
+
+#[tokio::test]
+async fn a_preview_has_the_proportions_of_the_image_and_says_when_there_is_none() {
+    let app = TestApp::start().await;
+    let doctor = app.as_doctor().await;
+    let patient = app.register_patient("Ada").await;
+    let recorded = async |images: &[&str]| upload(&app, &doctor, None, form(&details(id(&patient)), images)).await;
+    let (looked_at, kept) = (["images/turned.jpg", "dicom/CT_small.dcm"], "dicom/MR_small_jp2klossless.dcm");
+    recorded(&[looked_at[1], kept]).await.problem(422);
+    let study = recorded(&looked_at).await.expect(StatusCode::CREATED);
+    let other = recorded(&[kept]).await.expect(StatusCode::CREATED);
+    let preview = async |image: &Value| app.get(&doctor, &format!("/v1/images/{}/preview?size=128", id(image))).await;
+
+    let (turned, ct, jpeg_2000) = (&study["images"][0], &study["images"][1], &other["images"][0]);
+    let [width, height] = size_of(&preview(turned).await.bytes);
+    let stored = [&turned["width"], &turned["height"]].map(|side| side.as_u64().unwrap());
+    assert_eq!(width > height, stored[0] < stored[1], "its orientation turns it: {width} by {height}, {stored:?}");
+    assert!(width.max(height) <= 128);
+    assert_eq!(size_of(&preview(ct).await.bytes), [128, 128]);
+    assert_eq!((&ct["dicom"]["modality"], &ct["hasPreview"]), (&json!("CT"), &json!(true)));
+
+    assert_eq!(jpeg_2000["hasPreview"], false);
+    let reason = jpeg_2000["noPreviewReason"].as_str().unwrap();
+    let refused = preview(jpeg_2000).await.problem(404);
+    assert!(refused["detail"].as_str().unwrap().contains(reason), "{refused}");
+    let content = app.get(&doctor, &format!("/v1/images/{}/content", id(jpeg_2000))).await;
+    assert!(content.bytes == fixture(kept), "the file is kept all the same");
+}

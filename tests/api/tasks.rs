@@ -58,7 +58,7 @@ async fn a_task_is_created_and_its_price_changes_from_a_moment_on() {
 
     let read = app.get(&accountant, &path(&created)).await;
     assert_eq!(read.expect(StatusCode::OK), created);
-    let change = json!({"price": {"amount": 150_00, "currency": "GBP", "from": "2100-01-01T00:00:00Z"}});
+    let change = json!({"price": {"amount": 15_000, "currency": "GBP", "from": "2100-01-01T00:00:00Z"}});
     let planned = app.patch(&accountant, &path(&created), read.etag(), &change).await;
     let body = planned.expect(StatusCode::OK);
     assert_eq!(body["price"], pounds(120), "until then the old one holds");

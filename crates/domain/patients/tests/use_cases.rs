@@ -1,5 +1,7 @@
 //! Who may do what to a patient, and the trail it leaves.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
 use std::sync::Arc;
 
 use infirmary_kernel::{

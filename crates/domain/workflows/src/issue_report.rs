@@ -20,7 +20,6 @@ const REPORT_TASK: &str = "REPORT";
 
 /// A report that was issued, or the one that the version of the diagnosis has already.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is made once for a request and moved twice")]
 pub enum Issued {
     Now(Done<ReportView>),
     Already(ReportView),
@@ -226,6 +225,7 @@ impl IssueReport {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "it is made once for a request and moved twice")]
 enum Begun {
     Ready(Box<DiagnosisDetail>),
     Over(Issued),

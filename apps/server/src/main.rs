@@ -31,6 +31,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
     actix_web::rt::System::new().block_on(async {
         match command {
             Command::Serve => command::serve::run(&config).await?,
+            Command::Demo => command::demo::run(&config).await?,
             Command::Admin(admin) => command::admin::run(&config, admin).await?,
             Command::Verify(verify) => command::verify::run(&config, verify).await?,
             Command::Backup(backup) => command::backup::run(&config, backup).await?,

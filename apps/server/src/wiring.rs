@@ -180,6 +180,11 @@ impl Stores {
 
 /// Opens the house and sees to it that it has what it begins with.
 pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartError> {
+    wire_at(config, hash_cost, Arc::new(SystemClock)).await
+}
+
+/// The same by another clock than the machine's.
+pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>) -> Result<Wired, StartError> {
     make_private_folder(&config.data_dir)?;
     let StoreUrl::Sqlite(path) = &config.store;
     if path.exists() && !config.secrets_dir.join(PEPPER_FILE).exists() {
@@ -195,12 +200,8 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let signer: Arc<dyn Signer> = Arc::new(HmacSigner::new(&keyring.signing));
     let hasher: Arc<dyn PasswordHasher> = Arc::new(BcryptHasher::new(&keyring.pepper, hash_cost.0));
-    let gate = Gate::new(
-        stores.journal.clone(),
-        stores.receipts.clone(),
-        Arc::new(SystemClock),
-        Arc::new(SystemIds::default()),
-    );
+    let gate =
+        Gate::new(stores.journal.clone(), stores.receipts.clone(), clock.clone(), Arc::new(SystemIds::default()));
     let access = Arc::new(JwtTokens::new(config.public_url.as_str(), &keyring.tokens));
     let issuer = TokenIssuer { access: access.clone(), signer: signer.clone(), entropy: entropy.clone() };
     let policy = PasswordPolicy::new(&config.house.name);
@@ -368,12 +369,8 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
     let sweeper = Sweeper {
         store: sqlite.clone(),
         disk,
-        objects: SweepObjects {
-            inspection: Arc::new(sqlite.clone()),
-            objects: objects.clone(),
-            clock: Arc::new(SystemClock),
-        },
-        clock: Arc::new(SystemClock),
+        objects: SweepObjects { inspection: Arc::new(sqlite.clone()), objects: objects.clone(), clock: clock.clone() },
+        clock,
     };
     Ok(Wired { app, create_admin, sweeper, store: sqlite, objects })
 }

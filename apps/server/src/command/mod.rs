@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod backup;
+pub mod demo;
 mod error;
 pub mod openapi;
 pub mod restore;
@@ -24,6 +25,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve the API (this is what it does when told nothing)
     Serve,
+    /// Fill an empty house with people, images and money to look around in, print who can sign in, and serve
+    Demo,
     /// Accounts that no other account can make
     #[command(subcommand)]
     Admin(admin::Admin),

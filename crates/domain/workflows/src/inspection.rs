@@ -125,11 +125,6 @@ impl HouseCounts {
     pub const fn objects(&self) -> u64 {
         self.images + self.reports
     }
-
-    /// Nobody has been here yet. The catalogue that every house begins with, and its entries in the trail, do not count.
-    pub const fn is_empty(&self) -> bool {
-        self.accounts == 0 && self.patients == 0
-    }
 }
 
 #[cfg(test)]

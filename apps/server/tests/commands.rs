@@ -1,0 +1,397 @@
+//! The command line, as an operator meets it: the real binary, on folders of its own.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::LazyLock,
+};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+/// A data folder, and what is run on it.
+struct House {
+    folder: TempDir,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl House {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The demo house, filled once for all tests: each gets a copy.
+    fn demo() -> Self {
+        static FILLED: LazyLock<(House, String)> = LazyLock::new(|| {
+            let house = House::new();
+            let mut command = house.command(&["demo"]);
+            let mut serving = Serving::spawn(&mut command);
+            let mut out = serving.child.stdout.take().unwrap();
+            serving.stop();
+            let mut said = String::new();
+            out.read_to_string(&mut said).unwrap();
+            (house, said)
+        });
+        let house = Self::new();
+        copy(&FILLED.0.data(), &house.data());
+        assert!(FILLED.1.contains("doctor@demo.infirmary.example"), "{}", FILLED.1);
+        house
+    }
+
+    fn damage(&self, statements: &str) {
+        Connection::open(self.data().join("infirmary.db")).unwrap().execute_batch(statements).unwrap();
+    }
+
+    /// The files of a kind of object.
+    fn objects(&self, kind: &str) -> Vec<PathBuf> {
+        files(&self.data().join("objects").join(kind)).into_iter().map(|(path, _)| path).collect()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_infirmary"));
+        // An environment of its own: no setting of the one who runs the tests, and no `.env`.
+        command.args(arguments).env_clear().current_dir(self.folder.path());
+        command.env("INFIRMARY_DATA_DIR", self.data()).env("INFIRMARY_LISTEN", "127.0.0.1:0");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        ended(self.command(arguments).output().unwrap())
+    }
+
+    fn admin_create(&self, email: &str) -> Ended {
+        let mut command = self.command(&["admin", "create", "--email", email, "--name", "Ada", "--password-stdin"]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"seven quiet herons at dusk\n").unwrap();
+        ended(child.wait_with_output().unwrap())
+    }
+}
+
+fn ended(output: Output) -> Ended {
+    Ended {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    fn well(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.out
+    }
+
+    /// What it said, on whichever stream.
+    #[track_caller]
+    fn refused(self) -> String {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        self.out + &self.err
+    }
+}
+
+/// A server that is stopped when this is dropped.
+struct Serving {
+    child: Child,
+    address: String,
+}
+
+impl Serving {
+    fn start(house: &House) -> Self {
+        Self::spawn(house.command(&["serve"]).stdout(Stdio::null()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines
+            .find_map(|line| {
+                let line = line.unwrap();
+                let rest = line.split("address=").nth(1)?.split_whitespace().next()?.to_owned();
+                line.contains("serving").then_some(rest)
+            })
+            .unwrap();
+        // Nobody reads on; a full pipe would hold the server up.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+}
+
+impl Serving {
+    /// As an operator would, and waits for the end.
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// All files below a folder, with their bytes.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(folder) else { return found };
+    for entry in entries.map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.push((entry.path(), fs::read(entry.path()).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn an_unknown_setting_stops_the_start_and_is_named() {
+    let house = House::new();
+    let said = ended(house.command(&["serve"]).env("INFIRMARY_LISTENN", "x").output().unwrap()).refused();
+    assert!(said.contains("INFIRMARY_LISTENN") && said.contains("INFIRMARY_LISTEN"), "{said}");
+    assert!(!house.data().exists());
+}
+
+#[test]
+fn the_document_is_json_without_a_house() {
+    let house = House::new();
+    let document: serde_json::Value = serde_json::from_str(&house.run(&["openapi"]).well()).unwrap();
+    assert_eq!(document["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+    assert!(document["paths"].as_object().unwrap().contains_key("/v1/patients"));
+    assert!(!house.data().exists());
+}
+
+#[test]
+fn an_admin_is_made_once() {
+    let house = House::new();
+    house.admin_create("ada@example.org").well();
+    let said = house.admin_create("Ada@Example.org").refused();
+    assert!(!said.contains("herons"), "{said}");
+    house.admin_create("grace@example.org").well();
+    house.run(&["verify"]).well();
+}
+
+#[test]
+fn what_is_not_there_is_neither_verified_nor_backed_up_nor_made() {
+    let house = House::new();
+    let said = house.run(&["verify"]).refused();
+    assert!(said.contains("no database"), "{said}");
+    house.run(&["backup", "b.tar"]).refused();
+    assert!(files(house.folder.path()).is_empty());
+}
+
+#[test]
+fn without_its_secrets_a_house_does_not_start_with_new_ones() {
+    let house = House::new();
+    house.admin_create("ada@example.org").well();
+    fs::rename(house.data().join("secrets"), house.path("elsewhere")).unwrap();
+    let said = house.run(&["serve"]).refused();
+    assert!(said.contains("secrets"), "{said}");
+    assert!(!house.data().join("secrets").exists());
+    // Neither needs them.
+    house.run(&["verify"]).well();
+    house.run(&["backup", "b.tar"]).well();
+}
+
+#[test]
+fn a_verification_changes_no_file() {
+    let house = House::new();
+    house.admin_create("ada@example.org").well();
+    let before = files(&house.data());
+    house.run(&["verify"]).well();
+    assert!(before == files(&house.data()));
+}
+
+#[test]
+fn a_demo_house_holds_and_is_served_again_and_nothing_else_is_filled() {
+    let house = House::demo();
+    let verified = house.run(&["verify"]).well();
+    assert!(verified.contains("clean") && verified.contains("12 patients"), "{verified}");
+    Serving::spawn(house.command(&["demo"]).stdout(Stdio::null())).stop();
+    assert!(house.run(&["verify"]).well().contains("12 patients"));
+
+    fs::remove_file(house.data().join("demo-house")).unwrap();
+    let said = house.run(&["demo"]).refused();
+    assert!(said.contains("already") && said.contains("INFIRMARY_DATA_DIR"), "{said}");
+    let said = ended(House::new().command(&["demo"]).env("INFIRMARY_LISTEN", "0.0.0.0:0").output().unwrap()).refused();
+    assert!(said.contains("this machine only"), "{said}");
+}
+
+#[test]
+fn damage_to_the_database_is_named() {
+    let image = "(SELECT id FROM images LIMIT 1)";
+    let cases = [
+        (
+            "UPDATE charges SET amount = amount - 100000 WHERE id = (SELECT charge FROM allocations)",
+            "what is paid on a",
+        ),
+        ("UPDATE payments SET amount = amount + 1 WHERE id = (SELECT id FROM payments LIMIT 1)", "sum of its alloc"),
+        ("DELETE FROM charges WHERE id NOT IN (SELECT charge FROM allocations) AND report IS NULL", "it has no charge"),
+        ("DELETE FROM refund_allocations", "a refund is the sum"),
+        ("UPDATE charges SET currency = 'USD'", "in the currency of the facility"),
+        (&format!("DELETE FROM images WHERE id = {image}"), "an image of it is missing"),
+        (&format!("UPDATE images SET bytes = bytes + 1 WHERE id = {image}"), "bytes, and not the"),
+        (&format!("UPDATE images SET patient = zeroblob(16) WHERE id = {image}"), "of another patient than its study"),
+        (&format!("UPDATE images SET object = 'images/x' WHERE id = {image}"), "its object images/x should be"),
+        (
+            "DELETE FROM diagnosis_versions WHERE version = 1 AND diagnosis IN (SELECT id FROM diagnoses LIMIT 1)",
+            "version",
+        ),
+        ("UPDATE diagnoses SET findings = 'Nothing.' WHERE study IS NOT NULL", "something else than its last version"),
+        (
+            "DELETE FROM studies WHERE id = (SELECT study FROM images LIMIT 1)",
+            "is not there, and rows of images name it",
+        ),
+        ("DELETE FROM accounts WHERE role = 'doctor'", "its author has no account"),
+        ("DELETE FROM patients WHERE account IS NOT NULL", "its patient record is not there"),
+        ("UPDATE mrn_counter SET last = 3", "its record number is above"),
+        ("DROP INDEX charges_by_study", "index charges_by_study: it is not there"),
+        ("CREATE TABLE notes (text)", "table notes: it is none of this version"),
+        ("DELETE FROM audit WHERE sequence = 5", "audit entry 5: is missing"),
+        ("UPDATE audit SET at = at + 1 WHERE sequence = 7", "audit entry 7: the column at"),
+        ("DELETE FROM audit WHERE action = 'study.record'", "the audit trail does not tell of it"),
+        ("DELETE FROM audit WHERE action = 'payment.take'", "payment"),
+        ("DELETE FROM audit WHERE action = 'payment.refund'", "tell of every refund of it"),
+        ("DELETE FROM audit WHERE action = 'charge.void'", "tell that it was made void"),
+        ("DELETE FROM audit WHERE action = 'report.issue'", "report"),
+        ("DELETE FROM audit WHERE action = 'diagnosis.amend'", "tell of every change to it"),
+        ("DELETE FROM audit WHERE action IN ('patient.register', 'account.register')", "tell of its registration"),
+    ];
+    for (damage, named) in cases {
+        let house = House::demo();
+        house.damage(&format!("PRAGMA foreign_keys = OFF; {damage}"));
+        let said = house.run(&["verify"]).refused();
+        assert!(said.contains(named), "{damage}: {said}");
+    }
+}
+
+#[test]
+fn damage_to_objects_is_named() {
+    let house = House::demo();
+    let images = house.objects("images");
+    let mut bytes = fs::read(&images[0]).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&images[0], bytes).unwrap();
+    fs::remove_file(&images[1]).unwrap();
+    let said = house.run(&["verify"]).refused();
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let line = |path| said.lines().find(|line| line.contains(&name(path))).unwrap_or_default().to_owned();
+    assert!(line(&images[0]).contains("SHA-256"), "{said}");
+    assert!(line(&images[1]).contains("is not there"), "{said}");
+    // A backup of it would not be one.
+    let said = house.run(&["backup", "b.tar"]).refused();
+    assert!(said.contains("SHA-256") || said.contains("is not there"), "{said}");
+    assert!(!house.path("b.tar").exists() && !house.path("b.tar.partial").exists());
+}
+
+#[test]
+fn a_log_that_was_cut_or_made_anew_is_told_by_the_head_that_was_kept() {
+    let house = House::demo();
+    let verified = house.run(&["verify"]).well();
+    let head = verified.lines().find_map(|line| line.strip_prefix("audit head")).unwrap().trim().to_owned();
+    house.run(&["verify", "--head", &head]).well();
+    house.damage("DELETE FROM audit WHERE sequence = (SELECT max(sequence) FROM audit WHERE action = 'session.start')");
+    house.damage("DELETE FROM audit WHERE sequence > (SELECT max(sequence) FROM audit) - 2");
+    assert!(house.run(&["verify", "--head", &head]).refused().contains("was exported, and the log ends before it"));
+}
+
+#[test]
+fn a_backup_of_a_serving_house_is_restored_elsewhere_and_holds() {
+    let house = House::demo();
+    let serving = Serving::start(&house);
+    let writing = std::thread::spawn({
+        let url = format!("http://{}/v1/auth/register", serving.address);
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let client = reqwest::Client::new();
+                for n in 0..4 {
+                    let body = serde_json::json!({
+                        "email": format!("n{n}@example.org"), "name": "Somebody New",
+                        "password": "seven quiet herons at dusk",
+                    });
+                    let answer = client.post(&url).json(&body).send().await.unwrap();
+                    assert_eq!(answer.status(), 201);
+                }
+            });
+        }
+    });
+    let told = house.run(&["backup", "b.tar", "--with-secrets"]).well();
+    writing.join().unwrap();
+    serving.stop();
+    let head = told.lines().find_map(|line| line.strip_prefix("audit head")).unwrap().trim().to_owned();
+    assert!(house.run(&["backup", "b.tar"]).refused().contains("exists already"));
+
+    let other = House::new();
+    let archive = house.path("b.tar").display().to_string();
+    let restored = other.run(&["restore", &archive, "--head", &head]).well();
+    assert!(restored.contains("clean"), "{restored}");
+    other.run(&["verify", "--head", &head]).well();
+    assert_eq!(house.objects("images").len(), other.objects("images").len());
+    Serving::start(&other).stop();
+    let said = other.run(&["restore", &archive]).refused();
+    assert!(said.contains("not empty"), "{said}");
+}
+
+#[test]
+fn an_archive_that_was_tampered_with_leaves_nothing() {
+    let house = House::demo();
+    house.run(&["backup", "b.tar"]).well();
+    let archive = fs::read(house.path("b.tar")).unwrap();
+    let half = archive.len() / 2;
+    let mut flipped = archive.clone();
+    flipped[half] ^= 1;
+    for tampered in [flipped, archive[..half].to_vec(), archive[512..].to_vec(), b"no archive at all".to_vec()] {
+        let other = House::new();
+        fs::write(other.path("b.tar"), tampered).unwrap();
+        other.run(&["restore", "b.tar"]).refused();
+        assert_eq!(files(other.folder.path()).len(), 1, "only the archive is there");
+        assert!(!other.data().exists());
+    }
+    // Whole, and not the one that was asked for.
+    let other = House::new();
+    fs::write(other.path("b.tar"), &archive).unwrap();
+    let said = other.run(&["restore", "b.tar", "--head", &format!("9999:{}", "0".repeat(64))]).refused();
+    assert!(said.contains("was exported"), "{said}");
+    assert!(!other.data().exists());
+    let restored = ended(other.command(&["restore", "b.tar"]).output().unwrap());
+    assert!(restored.err.contains("THE SECRETS ARE NOT IN THIS ARCHIVE"), "{restored:?}");
+    assert!(other.run(&["serve"]).refused().contains("secrets"));
+    copy(&house.data().join("secrets"), &other.data().join("secrets"));
+    Command::new("chmod").args(["-R", "go=", &other.data().display().to_string()]).status().unwrap();
+    Serving::start(&other).stop();
+}

@@ -39,7 +39,7 @@ upload() {
 }
 upload >"$folder/study.json" || fail "the study was not taken"
 upload | cmp -s - "$folder/study.json" || fail "the same key gave another answer"
-[ "$(jq '[.images | length, (.charges | length)] == [3, 1]' "$folder/study.json")" = true ] || fail "not three images and a charge"
+[ "$(jq '[(.images | length), (.charges | length)] == [3, 1]' "$folder/study.json")" = true ] || fail "not three images and a charge"
 
 diagnosis=$(jq -er .diagnosis.id "$folder/study.json")
 for image in $(jq -er '.images[].id' "$folder/study.json"); do

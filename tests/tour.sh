@@ -43,7 +43,8 @@ upload | cmp -s - "$folder/study.json" || fail "the same key gave another answer
 
 diagnosis=$(jq -er .diagnosis.id "$folder/study.json")
 for image in $(jq -er '.images[].id' "$folder/study.json"); do
-    curl -sf -H "$doctor" "$api/v1/images/$image/preview?size=512" | head -c 8 | cmp -s - <(printf '\x89PNG\r\n\x1a\n') || fail "no preview"
+    curl -sf -H "$doctor" "$api/v1/images/$image/preview?size=512" -o "$folder/preview.png" || fail "no preview"
+    head -c 8 "$folder/preview.png" | cmp -s - <(printf '\x89PNG\r\n\x1a\n') || fail "a preview is not a PNG"
 done
 report=$(curl -sf -H "$doctor" -H "$json" $api/v1/reports -d "{\"diagnosisId\":\"$diagnosis\"}" | jq -er .id) || fail "no report"
 curl -sf -H "$doctor" "$api/v1/reports/$report/pdf" -o "$folder/report.pdf" || fail "no PDF"

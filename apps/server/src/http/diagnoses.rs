@@ -5,13 +5,12 @@ use infirmary_diagnosis::{
     AmendDiagnosis, Amendment, ChangeDraft, ConfirmDiagnosis, Content, ContentChange, Diagnosis, DiagnosisFilter,
     DiagnosisStatus, DiagnosisVersion, NewDiagnosis, Queries, Reasoned, RecordDiagnosis, RetractDiagnosis, Signature,
 };
-use infirmary_imaging::Image;
 use infirmary_kernel::{
-    AccountId, DiagnosisId, Done, ImageId, LongText, PatientId, PersonName, Receipt, ReportId, ShortText, StudyId,
-    Timestamp, marker,
+    AccountId, DiagnosisId, Done, FileName, ImageId, LongText, PatientId, PersonName, Receipt, ReportId, ShortText,
+    StudyId, Timestamp, marker,
 };
 use infirmary_reports::ReportView;
-use infirmary_workflows::{DiagnosisDetail, ListedDiagnosis, OverviewQueries};
+use infirmary_workflows::{DiagnosisDetail, ListedDiagnosis, ListedImage, OverviewQueries};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -173,14 +172,19 @@ struct ImageBody {
     id: ImageId,
     /// Its place in the study, from 0.
     position: u16,
+    #[schema(example = "image/png")]
+    media_type: &'static str,
     /// What the client called it.
-    file_name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    file_name: Option<FileName>,
+    /// Whether there is a preview of it.
+    has_preview: bool,
 }
 
-impl From<&Image> for ImageBody {
-    fn from(image: &Image) -> Self {
-        let file_name = image.file_name.as_ref().map(|name| name.as_str().to_owned());
-        Self { id: image.id, position: image.position, file_name }
+impl From<ListedImage> for ImageBody {
+    fn from(image: ListedImage) -> Self {
+        let ListedImage { id, position, format, file_name, has_preview } = image;
+        Self { id, position, media_type: format.media_type(), file_name, has_preview }
     }
 }
 
@@ -231,7 +235,7 @@ impl From<ListedDiagnosis> for ListedBody {
             diagnosis: (&listed.diagnosis).into(),
             patient_name: listed.patient,
             doctor_name: listed.author,
-            images: listed.images.iter().map(ImageBody::from).collect(),
+            images: listed.images.into_iter().map(ImageBody::from).collect(),
             report: listed.report.as_ref().map(ReportBody::from),
         }
     }
@@ -271,7 +275,7 @@ impl From<DiagnosisDetail> for DetailBody {
             confirmed_by_name: detail.confirmed_by,
             modality: detail.study.map(|study| study.modality.as_str()),
             tasks: detail.tasks,
-            images: detail.images.iter().map(ImageBody::from).collect(),
+            images: detail.images.iter().map(|image| ListedImage::from(image).into()).collect(),
             report: detail.report.as_ref().map(ReportBody::from),
         }
     }

@@ -41,7 +41,6 @@ macro_rules! released {
         "EXISTS (SELECT 1 FROM diagnoses d WHERE d.study = s.id AND d.status IN ('confirmed', 'amended'))"
     };
 }
-pub(crate) use image_columns;
 
 #[async_trait]
 impl ImageStore for SqliteStore {
@@ -138,7 +137,7 @@ pub(crate) fn images_of(connection: &Connection, id: StudyId) -> rusqlite::Resul
 }
 
 /// Each study with its images, by position.
-pub(crate) fn by_study(images: Vec<Image>) -> HashMap<StudyId, Vec<Image>> {
+fn by_study(images: Vec<Image>) -> HashMap<StudyId, Vec<Image>> {
     let mut studies: HashMap<StudyId, Vec<Image>> = HashMap::new();
     for image in images {
         studies.entry(image.study).or_default().push(image);
@@ -217,7 +216,7 @@ fn insert_image(transaction: &Transaction<'_>, image: &Image) -> rusqlite::Resul
 }
 
 /// Columns are counted, as they stand in `image_columns`: a list of diagnoses reads many rows.
-pub(crate) fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
+fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
     let format = row.parsed(4, str::parse)?;
     let reason: Option<String> = row.get(12)?;
     let dicom = match format {

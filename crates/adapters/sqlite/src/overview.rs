@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use infirmary_diagnosis::{DiagnosisFilter, DiagnosisStatus};
-use infirmary_kernel::{AccountId, Cursor, DiagnosisId, Page, PageRequest, PatientId, PersonName, StoreError, StudyId};
+use infirmary_kernel::{
+    AccountId, Cursor, DiagnosisId, FileName, Page, PageRequest, PatientId, PersonName, StoreError, StudyId,
+};
 use infirmary_reports::ReportView;
-use infirmary_workflows::{DiagnosisDetail, ListedDiagnosis, Overview, PatientCounts};
-use rusqlite::{Connection, OptionalExtension, params};
+use infirmary_workflows::{DiagnosisDetail, ListedDiagnosis, ListedImage, Overview, PatientCounts};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     SqliteStore,
     diagnosis::{self, DIAGNOSIS_COLUMNS, diagnosis_columns},
-    imaging::{self, image_columns},
-    patients,
+    imaging, patients,
     reports::{self, report_columns},
     rows::{RowExt, blob},
     statement::Statement,
@@ -158,10 +159,14 @@ fn list(
         })
     })?;
 
-    let select = concat!("SELECT ", image_columns!(), " FROM (SELECT d.study FROM diagnoses d");
-    let mut images = diagnosis::listing(select, filter, page);
-    images.push(") d CROSS JOIN images i ON i.study = d.study", []);
-    let mut images = imaging::by_study(images.rows(connection, imaging::image)?);
+    let select = "SELECT i.study, i.id, i.position, i.format, i.file_name, i.no_preview IS NULL
+        FROM (SELECT d.study FROM diagnoses d";
+    let mut query = diagnosis::listing(select, filter, page);
+    query.push(") d CROSS JOIN images i ON i.study = d.study", []);
+    let mut images: HashMap<StudyId, Vec<ListedImage>> = HashMap::new();
+    for (study, image) in query.rows(connection, listed_image)? {
+        images.entry(study).or_default().push(image);
+    }
 
     let select = concat!("SELECT ", report_columns!(), " FROM (SELECT d.id, d.version FROM diagnoses d");
     let mut reports = diagnosis::listing(select, filter, page);
@@ -170,11 +175,22 @@ fn list(
     let mut reports: HashMap<DiagnosisId, ReportView> =
         reports.into_iter().map(|view| (view.report.diagnosis, view)).collect();
 
-    let rows = rows.into_iter().map(|listed| ListedDiagnosis {
-        images: listed.diagnosis.study.and_then(|study| images.remove(&study)).unwrap_or_default(),
-        report: reports.remove(&listed.diagnosis.id),
-        ..listed
+    let rows = rows.into_iter().map(|listed| {
+        let mut images = listed.diagnosis.study.and_then(|study| images.remove(&study)).unwrap_or_default();
+        images.sort_unstable_by_key(|image| image.position);
+        ListedDiagnosis { images, report: reports.remove(&listed.diagnosis.id), ..listed }
     });
     let place = |last: &ListedDiagnosis| Cursor::at(last.diagnosis.recorded_at, last.diagnosis.id.as_uuid());
     Ok(Page::of_rows(rows.collect(), page.limit, place))
+}
+
+fn listed_image(row: &Row<'_>) -> rusqlite::Result<(StudyId, ListedImage)> {
+    let image = ListedImage {
+        id: row.id(1)?,
+        position: row.get(2)?,
+        format: row.parsed(3, str::parse)?,
+        file_name: row.optional_parsed(4, FileName::parse)?,
+        has_preview: row.get(5)?,
+    };
+    Ok((row.id(0)?, image))
 }

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use infirmary_diagnosis::{Diagnosis, DiagnosisFilter, DiagnosisStatus};
 use infirmary_financials::{LedgerQueries, Totals};
-use infirmary_imaging::{Image, Study};
+use infirmary_imaging::{Image, ImageFormat, PreviewState, Study};
 use infirmary_kernel::{
-    AccessError, Action, Caller, Currency, DiagnosisId, Gate, Page, PageRequest, PatientId, Permission, PersonName,
-    Reach, Refused, Subject,
+    AccessError, Action, Caller, Currency, DiagnosisId, FileName, Gate, ImageId, Page, PageRequest, PatientId,
+    Permission, PersonName, Reach, Refused, Subject,
 };
 use infirmary_patients::Patient;
 use infirmary_reports::ReportView;
@@ -28,6 +28,28 @@ pub struct DiagnosisDetail {
     pub report: Option<ReportView>,
 }
 
+/// An image in a list: enough to show it and to ask for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedImage {
+    pub id: ImageId,
+    pub position: u16,
+    pub format: ImageFormat,
+    pub file_name: Option<FileName>,
+    pub has_preview: bool,
+}
+
+impl From<&Image> for ListedImage {
+    fn from(image: &Image) -> Self {
+        Self {
+            id: image.id,
+            position: image.position,
+            format: image.format,
+            file_name: image.file_name.clone(),
+            has_preview: image.facts.preview == PreviewState::Available,
+        }
+    }
+}
+
 /// A diagnosis in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedDiagnosis {
@@ -35,7 +57,7 @@ pub struct ListedDiagnosis {
     pub patient: PersonName,
     pub author: PersonName,
     /// By position.
-    pub images: Vec<Image>,
+    pub images: Vec<ListedImage>,
     pub report: Option<ReportView>,
 }
 

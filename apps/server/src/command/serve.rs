@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware, web};
 use utoipa_actix_web::AppExt;
@@ -24,10 +24,14 @@ pub async fn run(config: &Config) -> Result<(), CommandError> {
     let wired = wiring::wire(config, HashCost::default()).await?;
     let running = start(config, wired.app)?;
     let sweeping = actix_web::rt::spawn(wired.sweeper.run());
-    tracing::info!(address = %running.address, store = ?config.store, objects = ?config.objects, "serving");
-    let finished = running.finished.await;
+    let address = running.address;
+    // Its first poll takes over the signals. Who reads that it serves may stop it at once, and gracefully.
+    let serving = actix_web::rt::spawn(running.finished);
+    tokio::task::yield_now().await;
+    tracing::info!(%address, store = ?config.store, objects = ?config.objects, "serving");
+    let finished = serving.await;
     sweeping.abort();
-    finished.map_err(CommandError::Serve)?;
+    finished.map_err(io::Error::other).and_then(|served| served).map_err(CommandError::Serve)?;
     tracing::info!("stopped; what was in flight is finished");
     Ok(())
 }

@@ -257,10 +257,7 @@ fn a_demo_house_holds_and_is_served_again_and_nothing_else_is_filled() {
 fn damage_to_the_database_is_named() {
     let image = "(SELECT id FROM images LIMIT 1)";
     let cases = [
-        (
-            "UPDATE charges SET amount = amount - 100000 WHERE id = (SELECT charge FROM allocations)",
-            "what is paid on a",
-        ),
+        ("UPDATE charges SET amount = 1 WHERE id = (SELECT charge FROM allocations)", "what is paid on a"),
         ("UPDATE payments SET amount = amount + 1 WHERE id = (SELECT id FROM payments LIMIT 1)", "sum of its alloc"),
         ("DELETE FROM charges WHERE id NOT IN (SELECT charge FROM allocations) AND report IS NULL", "it has no charge"),
         ("DELETE FROM refund_allocations", "a refund is the sum"),
@@ -293,12 +290,16 @@ fn damage_to_the_database_is_named() {
         ("DELETE FROM audit WHERE action = 'diagnosis.amend'", "tell of every change to it"),
         ("DELETE FROM audit WHERE action IN ('patient.register', 'account.register')", "tell of its registration"),
     ];
+    let mut unnamed = Vec::new();
     for (damage, named) in cases {
         let house = House::demo();
         house.damage(&format!("PRAGMA foreign_keys = OFF; {damage}"));
-        let said = house.run(&["verify"]).refused();
-        assert!(said.contains(named), "{damage}: {said}");
+        let ended = house.run(&["verify"]);
+        if ended.code != Some(1) || !ended.out.contains(named) {
+            unnamed.push((damage.to_owned(), ended));
+        }
     }
+    assert!(unnamed.is_empty(), "{unnamed:#?}");
 }
 
 #[test]

@@ -61,14 +61,36 @@ async fn what_a_dead_process_left_is_gone_and_what_a_living_one_stages_is_not() 
     let mut staging = living.stage().await.unwrap();
     staging.write(Bytes::from(vec![1; 1_000_000])).await.unwrap();
     let dead = folder.path().join("objects/.staging/999999-0");
-    fs::create_dir(&dead).unwrap();
-    fs::write(dead.join("alive"), b"").unwrap();
-    fs::write(dead.join("0"), b"half an image").unwrap();
-
+    let leave = || {
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join("alive"), b"").unwrap();
+        fs::write(dead.join("0"), b"half an image").unwrap();
+    };
+    leave();
     let second = DiskObjects::open(&folder.path().join("objects")).unwrap();
+    assert!(!dead.exists());
+    // Another one dies while this one lives.
+    leave();
+    living.remove_left_over().await.unwrap();
     assert!(!dead.exists());
     staging.seal().await.unwrap().keep(&ObjectKey::parse("images/1").unwrap()).await.unwrap();
     assert!(second.read(&ObjectKey::parse("images/1").unwrap(), None).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_is_opened_to_be_read_is_there_and_is_left_as_it_is() {
+    let (writing, folder) = on_disk().await;
+    let key = ObjectKey::parse("images/1").unwrap();
+    keep_object(&writing, &key, b"one").await.unwrap();
+    let root = folder.path().join("objects");
+    let staged = || fs::read_dir(root.join(".staging")).unwrap().count();
+    let before = staged();
+    let reading = DiskObjects::open_to_read(&root).unwrap();
+    assert_eq!(reading.read(&key, None).await.unwrap().unwrap().size, 3);
+    assert!(reading.stage().await.is_err());
+    assert_eq!(staged(), before);
+    assert!(DiskObjects::open_to_read(&folder.path().join("absent")).is_err());
+    assert!(!folder.path().join("absent").exists());
 }
 
 #[tokio::test]

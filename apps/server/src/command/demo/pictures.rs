@@ -21,7 +21,8 @@ pub fn chest(opacity: Option<(f32, f32, f32)>, seed: u32) -> GrayImage {
         }
         density += 40.0 * band(y + 0.78 - 0.18 * x.abs(), 0.035) * inside(x, y, 0.0, -0.75, 0.85, 0.3);
         if let Some((at_x, at_y, radius)) = opacity {
-            density += 75.0 * lungs * inside(x, y, at_x, at_y, radius, radius * 0.8);
+            let distance = ((x - at_x) / radius).hypot((y - at_y) / (radius * 0.8));
+            density += 70.0 * lungs * (1.0 - 0.4 * heart) * (-1.6 * distance * distance).exp();
         }
         density
     })

@@ -295,6 +295,13 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_is_in_the_operators_guide() {
+        let guide = include_str!("../../../docs/operators-guide.md");
+        let missing: Vec<_> = NAMES.iter().filter(|name| !guide.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn every_setting_is_in_the_example_and_no_other() {
         let example = include_str!("../../../.env.example");
         let named: Vec<_> = example

@@ -42,6 +42,7 @@ impl Server {
         Self { child, address, log: Some(log) }
     }
 
+    #[allow(dead_code, reason = "not every target that shares this file asks by address")]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

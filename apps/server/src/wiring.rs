@@ -178,6 +178,12 @@ impl Stores {
     }
 }
 
+/// The one cryptography of all TLS connections of this process. Clients of HTTPS ask for it when they are made.
+pub fn choose_tls_provider() {
+    // An error says that it was chosen before: by a test, or by another server in this process.
+    let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// Opens the house and sees to it that it has what it begins with.
 pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartError> {
     wire_at(config, hash_cost, Arc::new(SystemClock)).await
@@ -185,6 +191,7 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
 
 /// The same by another clock than the machine's.
 pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>) -> Result<Wired, StartError> {
+    choose_tls_provider();
     make_private_folder(&config.data_dir)?;
     let StoreUrl::Sqlite(path) = &config.store;
     if path.exists() && !config.secrets_dir.join(PEPPER_FILE).exists() {

@@ -341,6 +341,7 @@ fn a_backup_of_a_serving_house_is_restored_elsewhere_and_holds() {
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
+                infirmary_server::wiring::choose_tls_provider();
                 let client = reqwest::Client::new();
                 for n in 0..4 {
                     let body = serde_json::json!({

@@ -157,6 +157,7 @@ struct People {
 
 impl People {
     async fn sign_in(server: &Server) -> Self {
+        infirmary_server::wiring::choose_tls_provider();
         let client = Client::new();
         let post = async |path: &str, token: Option<&str>, body: Value| -> Value {
             let request = client.post(server.url(path)).json(&body);

@@ -1,0 +1,1 @@
+//! Every store port of Infirmary on MongoDB: for many machines.

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, process::Command};
 
 use serde_json::Value;
 
-use crate::files::{exists, folders, root};
+use crate::files::{folders, root};
 
 const DOMAIN: &[&str] =
     &["audit", "auth", "diagnosis", "financials", "imaging", "kernel", "patients", "reports", "workflows"];

@@ -32,9 +32,23 @@ async fn what_is_not_there_and_what_is_not_allowed_say_so_in_the_one_form() {
     app.get(&app.nobody(), "/v1/patients/not-an-id/").await.problem(404);
     let refused = app.send(&app.nobody(), Method::DELETE, "/v1/patients", |request| request).await;
     refused.problem(405);
-    assert_eq!(refused.header("allow"), "GET, POST");
+    assert_eq!(refused.header("allow"), "GET, HEAD, POST");
     app.get(&app.as_admin(), "/v1/patients/not-an-id").await.problem(404);
     app.get(&app.nobody(), "/metrics").await.problem(404);
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_without_the_body() {
+    let app = TestApp::start().await;
+    let doctor = app.as_doctor().await;
+    for (path, status) in [("/v1/me", 200), ("/v1/patients", 200), ("/health/live", 200), ("/nowhere", 404)] {
+        let full = app.get(&doctor, path).await;
+        let head = app.send(&doctor, Method::HEAD, path, |request| request).await;
+        assert_eq!((head.status.as_u16(), head.bytes.len()), (status, 0), "{path}");
+        for name in ["content-length", "content-type", "etag", "cache-control"] {
+            assert_eq!(head.headers.get(name), full.headers.get(name), "{path} {name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,18 +1,27 @@
 //! What holds for every answer, whoever made it: the request id, the headers, the form of errors, panics, the metrics.
 
-use std::{any::Any, net::IpAddr, panic::AssertUnwindSafe, time::Instant};
+use std::{
+    any::Any,
+    convert::Infallible,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use actix_web::{
     Error, HttpMessage, HttpRequest, HttpResponse,
-    body::{BoxBody, MessageBody},
+    body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web,
+    web::Bytes,
 };
 use futures_util::FutureExt;
 use infirmary_kernel::{Origin, RequestId};
@@ -35,10 +44,15 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The outermost middleware.
 pub async fn edge(
     app: web::Data<App>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    let only_head = request.method() == Method::HEAD;
+    if only_head {
+        // Answered as GET is, without the body (RFC 9110, 9.3.2).
+        request.head_mut().method = Method::GET;
+    }
     let id: RequestId = app.gate.mint(app.gate.now());
     request.extensions_mut().insert(id);
     let is_page = request.path().starts_with("/docs/");
@@ -57,7 +71,22 @@ pub async fn edge(
     };
     dress(response.headers_mut(), id, is_page);
     observe(&app, &response, id, started);
-    Ok(response)
+    Ok(if only_head { response.map_body(|_, body| BoxBody::new(Unsent(body.size()))) } else { response })
+}
+
+/// A body of which only the size is told.
+struct Unsent(BodySize);
+
+impl MessageBody for Unsent {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
 }
 
 /// The answer where the request is gone: whoever fails or panics takes it along, and the router allows no copy of it to be

@@ -88,6 +88,7 @@ impl Paths {
         let methods = |item: &utoipa::openapi::path::PathItem| {
             [
                 (&item.get, Method::GET),
+                (&item.get, Method::HEAD),
                 (&item.post, Method::POST),
                 (&item.patch, Method::PATCH),
                 (&item.put, Method::PUT),

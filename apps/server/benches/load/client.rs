@@ -32,6 +32,8 @@ pub struct Load {
     pub connections: usize,
     pub duration: Duration,
     pub status: u16,
+    /// What may be answered beside it: that the server is busy. Counted apart.
+    pub busy: Option<u16>,
 }
 
 #[derive(Default)]
@@ -39,12 +41,13 @@ pub struct Measured {
     /// Microseconds, sorted.
     latencies: Vec<u32>,
     pub seconds: f64,
+    pub refused: usize,
 }
 
 impl Measured {
     pub fn of(mut latencies: Vec<u32>, seconds: f64) -> Self {
         latencies.sort_unstable();
-        Self { latencies, seconds }
+        Self { latencies, seconds, refused: 0 }
     }
 
     pub fn count(&self) -> usize {
@@ -74,25 +77,32 @@ impl Load {
         let mut connections = JoinSet::new();
         for number in 0..self.connections {
             let (mut request, mut next) = requests(number);
-            let status = self.status;
+            let (status, busy) = (self.status, self.busy);
             connections.spawn(async move {
                 let mut connection = Connection::open(server).await;
-                let mut latencies = Vec::with_capacity(1 << 16);
+                let (mut latencies, mut refused) = (Vec::with_capacity(1 << 16), 0);
                 loop {
                     next(&mut request);
                     let sent = Instant::now();
                     if sent >= end {
-                        return latencies;
+                        return (latencies, refused);
                     }
-                    connection.send(&request, status).await;
+                    let answer = connection.ask(&request).await;
                     let answered = Instant::now();
+                    if busy == Some(answer.status) {
+                        refused += 1;
+                        continue;
+                    }
+                    answer.expect(status, &request);
                     if sent >= begin && answered <= end {
                         latencies.push(u32::try_from((answered - sent).as_micros()).unwrap_or(u32::MAX));
                     }
                 }
             });
         }
-        Measured::of(connections.join_all().await.concat(), self.duration.as_secs_f64())
+        let (latencies, refused): (Vec<_>, Vec<_>) = connections.join_all().await.into_iter().unzip();
+        let refused = refused.into_iter().sum();
+        Measured { refused, ..Measured::of(latencies.concat(), self.duration.as_secs_f64()) }
     }
 }
 
@@ -111,6 +121,10 @@ impl Connection {
 
     /// The body of the answer, which has to have this status.
     pub async fn send(&mut self, request: &Request, status: u16) -> &[u8] {
+        self.ask(request).await.expect(status, request)
+    }
+
+    async fn ask(&mut self, request: &Request) -> Answer<'_> {
         self.stream.write_all(&request.head).await.unwrap();
         for part in &request.rest {
             self.stream.write_all(part).await.unwrap();
@@ -126,18 +140,26 @@ impl Connection {
         while self.buffer.len() < head + body {
             self.more().await;
         }
-        let answered = &self.buffer[b"HTTP/1.1 ".len()..][..3];
-        assert!(
-            answered == status.to_string().as_bytes(),
-            "{}\nwas answered\n{}",
-            String::from_utf8_lossy(&request.head),
-            String::from_utf8_lossy(&self.buffer)
-        );
-        &self.buffer[head..]
+        let status = &self.buffer[b"HTTP/1.1 ".len()..][..3];
+        Answer { status: std::str::from_utf8(status).unwrap().parse().unwrap(), head, bytes: &self.buffer }
     }
 
     async fn more(&mut self) {
         assert_ne!(self.stream.read_buf(&mut self.buffer).await.unwrap(), 0, "the server closed the connection");
+    }
+}
+
+struct Answer<'a> {
+    status: u16,
+    head: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Answer<'a> {
+    fn expect(self, status: u16, request: &Request) -> &'a [u8] {
+        let text = String::from_utf8_lossy;
+        assert_eq!(self.status, status, "{}\nwas answered\n{}", text(&request.head), text(self.bytes));
+        &self.bytes[self.head..]
     }
 }
 

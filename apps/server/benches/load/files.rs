@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
-/// A grey PNG of about that many bytes, in which 6 of 8 bits of each pixel are noise: it has about 1.3 pixels a byte, as a
-/// radiograph has.
+/// A grey PNG of about that many bytes, in which 6 of 8 bits of each pixel are noise, as in a radiograph: it has about one
+/// pixel a byte.
 pub fn png(bytes: usize) -> Bytes {
-    let width = (bytes as f64 * 1.3 * 1.2).sqrt() as u32;
-    let height = (bytes as f64 * 1.3 / f64::from(width)) as u32;
+    let width = (bytes as f64 * 1.2).sqrt() as u32;
+    let height = (bytes as f64 / f64::from(width)) as u32;
     let mut noise = 1_u64;
     let pixels: Vec<u8> = (0..width * height)
         .map(|place| {

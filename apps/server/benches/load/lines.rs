@@ -58,7 +58,7 @@ pub async fn run(line: &str, house: &House) {
 }
 
 fn load(connections: usize, seconds: u64, status: u16) -> Load {
-    Load { connections, duration: Duration::from_secs(seconds), status }
+    Load { connections, duration: Duration::from_secs(seconds), status, busy: None }
 }
 
 /// The same request each time.
@@ -328,7 +328,7 @@ async fn sign_in(house: &House) {
         let head = people.sign_ins[connection].clone();
         (head.into(), |_: &mut Request| {})
     };
-    let (asking, signing_in) = (load(4, 6, 200), load(SIGNING_IN, 6, 200));
+    let (asking, signing_in) = (load(4, 6, 200), Load { busy: Some(503), ..load(SIGNING_IN, 6, 200) });
     let (measured, signed_in) =
         tokio::join!(asking.run(server.address, asked()), signing_in.run(server.address, sign_ins));
     Row {
@@ -338,7 +338,12 @@ async fn sign_in(house: &House) {
         measured: Some(&measured),
         target: Some(Target::AtLeast(50.0)),
         replaced: Some(4.0),
-        note: format!("{:.0}/s, beside {:.1} sign-ins/s", measured.per_second(), signed_in.per_second()),
+        note: format!(
+            "{:.0}/s, beside {:.1} sign-ins/s and {} that were told to come again",
+            measured.per_second(),
+            signed_in.per_second(),
+            signed_in.refused
+        ),
     }
     .print();
 }

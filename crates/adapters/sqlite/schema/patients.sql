@@ -17,13 +17,14 @@ CREATE INDEX patients_by_time ON patients (registered_at, id);
 CREATE INDEX patients_by_phone ON patients (phone) WHERE phone IS NOT NULL;
 CREATE INDEX patients_by_name_and_birth_date ON patients (folded_name, birth_date) WHERE birth_date IS NOT NULL;
 
--- The words a patient is found by the beginning of.
+-- The words a patient is found by the beginning of. Each entry has all words of its patient, sorted, with a space before
+-- and after each: so further words are compared where the index is read, without a look at another row.
 CREATE TABLE patient_words (
     word TEXT NOT NULL,
     patient BLOB NOT NULL REFERENCES patients (id),
+    words TEXT NOT NULL,
     PRIMARY KEY (word, patient)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX patient_words_by_patient ON patient_words (patient, word);
 
 -- The last record number that was given.
 CREATE TABLE mrn_counter (

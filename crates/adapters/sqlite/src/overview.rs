@@ -129,9 +129,7 @@ fn detail(connection: &Connection, id: DiagnosisId) -> rusqlite::Result<Option<D
         images = imaging::images_of(connection, id)?;
         tasks = charged_for(connection, id)?;
     }
-    let patient = connection
-        .prepare_cached("SELECT * FROM patients WHERE id = ?")?
-        .query_row([blob(diagnosis.patient)], patients::patient)?;
+    let patient = patients::find(connection, diagnosis.patient)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     Ok(Some(DiagnosisDetail { diagnosis, patient, author, confirmed_by, study, images, tasks, report }))
 }
 

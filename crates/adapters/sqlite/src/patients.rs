@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use infirmary_kernel::{
     BirthDate, Cursor, EmailAddress, Page, PageRequest, PatientId, PersonName, PhoneNumber, PostalAddress, StoreError,
@@ -6,15 +8,22 @@ use infirmary_kernel::{
 use infirmary_patients::{
     ChangedPatient, MAX_CANDIDATES, Mrn, Patient, PatientStore, RegisteredPatient, SearchTerms, index_words,
 };
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use crate::{
     SqliteStore,
-    rows::{OrWriteError, RowExt, blob, optional_blob, place_after, unopposed},
+    rows::{OrWriteError, RowExt, blob, id_of, optional_blob, place_after, unopposed},
     writer::Transaction,
 };
 
 const LAWS: &[(&str, &str)] = &[("patients.mrn", "mrn"), ("patients.account", "account")];
+
+/// Of the patient `p`, in the order in which [`patient`] reads them.
+macro_rules! patient_columns {
+    () => {
+        "p.id, p.mrn, p.name, p.birth_date, p.sex, p.phone, p.email, p.address, p.account, p.registered_at, p.version"
+    };
+}
 
 #[async_trait]
 impl PatientStore for SqliteStore {
@@ -48,10 +57,7 @@ impl PatientStore for SqliteStore {
     }
 
     async fn find(&self, id: PatientId) -> Result<Option<Patient>, StoreError> {
-        self.look_up(move |connection| {
-            connection.prepare_cached("SELECT * FROM patients WHERE id = ?")?.query_row([blob(id)], patient).optional()
-        })
-        .await
+        self.look_up(move |connection| find(connection, id)).await
     }
 
     async fn search(&self, terms: &SearchTerms, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
@@ -64,9 +70,12 @@ impl PatientStore for SqliteStore {
         let limit = page.limit;
         self.read(move |connection| {
             let rows = connection
-                .prepare_cached(
-                    "SELECT * FROM patients WHERE (registered_at, id) < (?, ?) ORDER BY registered_at DESC, id DESC LIMIT ?",
-                )?
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    patient_columns!(),
+                    " FROM patients p WHERE (p.registered_at, p.id) < (?, ?)
+                          ORDER BY p.registered_at DESC, p.id DESC LIMIT ?"
+                ))?
                 .query_map(params![time, id, limit.get() + 1], patient)?
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(Page::of_rows(rows, limit, |last| Cursor::at(last.registered_at, last.id.as_uuid())))
@@ -78,11 +87,13 @@ impl PatientStore for SqliteStore {
         let sought = patient_sought.clone();
         self.read(move |connection| {
             connection
-                .prepare_cached(
-                    "SELECT * FROM patients WHERE phone = ?1
-                     UNION SELECT * FROM patients WHERE folded_name = ?2 AND birth_date = ?3
-                     LIMIT ?4",
-                )?
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    patient_columns!(),
+                    " FROM patients p WHERE p.phone = ?1 UNION SELECT ",
+                    patient_columns!(),
+                    " FROM patients p WHERE p.folded_name = ?2 AND p.birth_date = ?3 LIMIT ?4"
+                ))?
                 .query_map(
                     params![
                         sought.phone.as_ref().map(PhoneNumber::as_str),
@@ -98,6 +109,13 @@ impl PatientStore for SqliteStore {
     }
 }
 
+pub(crate) fn find(connection: &Connection, id: PatientId) -> rusqlite::Result<Option<Patient>> {
+    connection
+        .prepare_cached(concat!("SELECT ", patient_columns!(), " FROM patients p WHERE p.id = ?"))?
+        .query_row([blob(id)], patient)
+        .optional()
+}
+
 pub(crate) fn insert(transaction: &Transaction<'_>, new: &Patient) -> Result<(), WriteError> {
     transaction
         .prepare_cached(
@@ -110,6 +128,7 @@ pub(crate) fn insert(transaction: &Transaction<'_>, new: &Patient) -> Result<(),
 }
 
 pub(crate) fn update(transaction: &Transaction<'_>, changed: &Patient) -> Result<(), WriteError> {
+    let before = find(transaction, changed.id).or_write_error()?.ok_or(WriteError::Stale)?;
     let updated = transaction
         .prepare_cached(
             "UPDATE patients SET mrn = ?2, name = ?3, folded_name = ?4, birth_date = ?5, sex = ?6, phone = ?7, email = ?8,
@@ -120,11 +139,18 @@ pub(crate) fn update(transaction: &Transaction<'_>, changed: &Patient) -> Result
     if updated == 0 {
         return Err(WriteError::Stale);
     }
-    transaction
-        .prepare_cached("DELETE FROM patient_words WHERE patient = ?")
-        .and_then(|mut delete| delete.execute([blob(changed.id)]))
-        .or_write_error()?;
-    insert_words(transaction, changed)
+    if index_words(&before) != index_words(changed) {
+        transaction
+            .prepare_cached("DELETE FROM patient_words WHERE word = ? AND patient = ?")
+            .and_then(|mut delete| {
+                index_words(&before)
+                    .iter()
+                    .try_for_each(|word| delete.execute(params![word, blob(changed.id)]).map(|_| ()))
+            })
+            .or_write_error()?;
+        insert_words(transaction, changed)?;
+    }
+    Ok(())
 }
 
 /// The values of a row, in the order of both statements above.
@@ -146,27 +172,53 @@ fn bind<T>(patient: &Patient, run: impl FnOnce(&[&dyn ToSql]) -> T) -> T {
 }
 
 fn insert_words(transaction: &Transaction<'_>, patient: &Patient) -> Result<(), WriteError> {
+    let words = Words::of(patient);
     transaction
-        .prepare_cached("INSERT OR IGNORE INTO patient_words (word, patient) VALUES (?, ?)")
+        .prepare_cached("INSERT INTO patient_words (word, patient, words) VALUES (?, ?, ?)")
         .and_then(|mut insert| {
-            index_words(patient).iter().try_for_each(|word| insert.execute(params![word, blob(patient.id)]).map(|_| ()))
+            words.each().try_for_each(|word| insert.execute(params![word, blob(patient.id), words.0]).map(|_| ()))
         })
         .or_write_error()
 }
 
+/// All words of a patient as an entry of the index has them: sorted, each once, with a space before and after each.
+struct Words<T>(T);
+
+impl Words<String> {
+    fn of(patient: &Patient) -> Self {
+        let words: BTreeSet<String> = index_words(patient).into_iter().collect();
+        Self(words.iter().fold(String::from(" "), |all, word| all + word + " "))
+    }
+}
+
+impl<T: AsRef<str>> Words<T> {
+    fn each(&self) -> impl Iterator<Item = &str> {
+        self.0.as_ref().split_terminator(' ').skip(1)
+    }
+
+    /// The first word that begins with the term: of the entries of a patient, the one that counts.
+    fn first(&self, term: &str) -> Option<&str> {
+        self.each().find(|word| word.starts_with(term))
+    }
+
+    fn match_all(&self, terms: &[String]) -> bool {
+        terms.iter().all(|term| self.first(term).is_some())
+    }
+}
+
 pub(crate) fn patient(row: &Row<'_>) -> rusqlite::Result<Patient> {
     Ok(Patient {
-        id: row.id("id")?,
-        mrn: Mrn::from_serial(row.get("mrn")?),
-        name: row.parsed("name", PersonName::parse)?,
-        birth_date: row.optional_parsed("birth_date", BirthDate::parse)?,
-        sex: row.optional_parsed("sex", str::parse)?,
-        phone: row.optional_parsed("phone", PhoneNumber::parse)?,
-        email: row.optional_parsed("email", EmailAddress::parse)?,
-        address: row.optional_parsed("address", PostalAddress::parse)?,
-        account: row.optional_id("account")?,
-        registered_at: row.time("registered_at")?,
-        version: row.get("version")?,
+        id: row.id(0)?,
+        mrn: Mrn::from_serial(row.get(1)?),
+        name: row.parsed(2, PersonName::parse)?,
+        birth_date: row.optional_parsed(3, BirthDate::parse)?,
+        sex: row.optional_parsed(4, str::parse)?,
+        phone: row.optional_parsed(5, PhoneNumber::parse)?,
+        email: row.optional_parsed(6, EmailAddress::parse)?,
+        address: row.optional_parsed(7, PostalAddress::parse)?,
+        account: row.optional_id(8)?,
+        registered_at: row.time(9)?,
+        version: row.get(10)?,
     })
 }
 
@@ -175,60 +227,85 @@ fn end_of(term: &str) -> String {
     format!("{term}\u{10ffff}")
 }
 
-/// A term that fewer words begin with is looked up whole; one that more begin with is checked word by word.
-const RARE_WORDS: usize = 500;
+/// A term that fewer words begin with is looked up whole and sorted; one that more begin with is walked in the order of the
+/// index, and the walk ends with the page.
+const RARE_WORDS: usize = 2_000;
+
+/// A patient in the order of the list: by the first word that begins with the first term.
+type Place = (String, [u8; 16]);
 
 /// The page is the first part of the words that begin with the first term, in the order of the index; further terms are
-/// checked for each. When a further term is rare and the first is not, that would walk through many words for a few
-/// matches: then the patients of the rare term are looked up and sorted.
+/// compared at each. When a further term is rare and the first is not, that would walk through many words for a few
+/// matches: then the entries of the rare term are read and sorted.
 fn search(connection: &Connection, terms: &SearchTerms, page: &PageRequest) -> rusqlite::Result<Page<Patient>> {
     let Some((first, others)) = terms.as_slice().split_first() else {
         return Ok(Page { items: Vec::new(), next: None });
     };
+    let after: Place =
+        page.after.as_ref().map_or((String::new(), [0; 16]), |after| (after.sort_key.clone(), after.id.into_bytes()));
+    let most = page.limit.get() as usize + 1;
     let rare = match others {
         [] => None,
         _ if begins(connection, first)? <= RARE_WORDS => None,
         _ => rarest(connection, others)?,
     };
-    let (after_word, after_id) =
-        page.after.as_ref().map_or((String::new(), [0; 16]), |after| (after.sort_key.clone(), after.id.into_bytes()));
-
-    let mut sql = String::from(
-        "SELECT w.word AS word, p.* FROM patient_words w CROSS JOIN patients p ON p.id = w.patient
-         WHERE w.word >= ?1 AND w.word < ?2 AND (w.word, w.patient) > (?3, ?4)
-         AND NOT EXISTS (SELECT 1 FROM patient_words e WHERE e.patient = w.patient AND e.word >= ?1 AND e.word < w.word)",
-    );
-    if rare.is_some() {
-        // `+` keeps the index by word from being chosen: the few patients lead, and their words are looked up.
-        sql = sql.replace("WHERE w.word >= ?1 AND w.word < ?2", "WHERE +w.word >= ?1 AND +w.word < ?2");
-        sql.push_str(" AND w.patient IN (SELECT patient FROM patient_words WHERE word >= ?6 AND word < ?7)");
+    let places = match rare {
+        Some(rare) => sort(connection, &rare, terms.as_slice(), &after, most)?,
+        None => walk(connection, first, others, &after, most)?,
+    };
+    let mut rows = Vec::with_capacity(places.len());
+    for (word, id) in places {
+        rows.extend(find(connection, id_of(id))?.map(|patient| (word, patient)));
     }
-    let mut values: Vec<Box<dyn ToSql>> = vec![
-        Box::new(first.clone()),
-        Box::new(end_of(first)),
-        Box::new(after_word),
-        Box::new(after_id),
-        Box::new(page.limit.get() + 1),
-    ];
-    let checked = rare.iter().chain(others.iter().filter(|term| Some(*term) != rare.as_ref()));
-    for (place, term) in checked.enumerate() {
-        let (from, to) = (6 + 2 * place, 7 + 2 * place);
-        if !(place == 0 && rare.is_some()) {
-            sql.push_str(&format!(
-                " AND EXISTS (SELECT 1 FROM patient_words o WHERE o.patient = w.patient AND o.word >= ?{from} AND o.word < ?{to})"
-            ));
-        }
-        values.push(Box::new(term.clone()));
-        values.push(Box::new(end_of(term)));
-    }
-    sql.push_str(" ORDER BY w.word, w.patient LIMIT ?5");
-
-    let rows = connection
-        .prepare_cached(&sql)?
-        .query_map(params_from_iter(values.iter()), |row| Ok((row.get::<_, String>("word")?, patient(row)?)))?
-        .collect::<Result<Vec<_>, _>>()?;
     let page = Page::of_rows(rows, page.limit, |(word, last)| Cursor { sort_key: word.clone(), id: last.id.as_uuid() });
     Ok(page.map(|(_, patient)| patient))
+}
+
+fn walk(
+    connection: &Connection,
+    first: &str,
+    others: &[String],
+    after: &Place,
+    most: usize,
+) -> rusqlite::Result<Vec<Place>> {
+    let mut query = connection.prepare_cached(
+        "SELECT word, patient, words FROM patient_words
+         WHERE word >= ?1 AND word < ?2 AND (word, patient) > (?3, ?4) ORDER BY word, patient",
+    )?;
+    let mut entries = query.query(params![first, end_of(first), after.0, after.1])?;
+    let mut places = Vec::new();
+    while places.len() < most
+        && let Some(entry) = entries.next()?
+    {
+        let (word, words) = (entry.get_ref(0)?.as_str()?, Words(entry.get_ref(2)?.as_str()?));
+        if words.first(first) == Some(word) && words.match_all(others) {
+            places.push((word.to_owned(), entry.get(1)?));
+        }
+    }
+    Ok(places)
+}
+
+fn sort(
+    connection: &Connection,
+    rare: &str,
+    terms: &[String],
+    after: &Place,
+    most: usize,
+) -> rusqlite::Result<Vec<Place>> {
+    let mut query =
+        connection.prepare_cached("SELECT patient, words FROM patient_words WHERE word >= ?1 AND word < ?2")?;
+    let mut entries = query.query(params![rare, end_of(rare)])?;
+    // A set: two words of one patient may begin with the term.
+    let mut places = BTreeSet::new();
+    while let Some(entry) = entries.next()? {
+        let words = Words(entry.get_ref(1)?.as_str()?);
+        if let Some(word) = terms.first().and_then(|first| words.first(first))
+            && words.match_all(terms)
+        {
+            places.insert((word.to_owned(), entry.get(0)?));
+        }
+    }
+    Ok(places.into_iter().filter(|place| place > after).take(most).collect())
 }
 
 fn rarest(connection: &Connection, terms: &[String]) -> rusqlite::Result<Option<String>> {

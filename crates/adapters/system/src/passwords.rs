@@ -136,11 +136,12 @@ impl PasswordHasher for BcryptHasher {
     }
 }
 
-/// On Linux the priority belongs to the thread (setpriority(2), notes). 10 leaves a thread that hashes a tenth of what one
-/// that serves gets when both want the same core, and all of it when none does.
+/// On Linux the priority belongs to the thread (setpriority(2), notes). 5 leaves a thread that hashes a third of what one
+/// that serves gets when both want the same core, and all of it when none does: with less, whoever signs in to a busy house
+/// would wait too long for it.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+    if let Err(error) = rustix::process::setpriority_process(None, 5) {
         tracing::warn!(%error, "passwords are hashed at the priority of the requests");
     }
 }

@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use email_address::{EmailAddress as Rfc5321, Options};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,10 @@ impl EmailAddress {
     pub const MAX_CODE_POINTS: usize = 254;
 
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let address: String = text.trim().nfc().flat_map(char::to_lowercase).collect();
+        let text = text.trim();
+        // Most are ASCII, for which all of Unicode's tables say the same.
+        let address: String =
+            if text.is_ascii() { text.to_ascii_lowercase() } else { text.nfc().flat_map(char::to_lowercase).collect() };
         let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
         let plain = !address.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"');
         if plain
@@ -77,7 +80,9 @@ impl PhoneNumber {
             || Invalid::new("/phone", "is not a phone number; give it with its country, such as +964 750 123 4567");
         let mut digits = String::with_capacity(16);
         let mut plus = false;
-        for c in fold(text.trim()).chars() {
+        let text = text.trim();
+        let folded = if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(fold(text)) };
+        for c in folded.chars() {
             match c {
                 '0'..='9' => digits.push(c),
                 '+' if digits.is_empty() && !plus => plus = true,

@@ -9,10 +9,8 @@ use crate::Invalid;
 fn normalise(text: &str, lines: bool) -> Result<String, &'static str> {
     let text = text.trim();
     // Most text is in its normal form already, above all what a store gives back; to see that takes a fraction.
-    let text = match is_nfc_quick(text.chars()) {
-        IsNormalized::Yes => text.to_owned(),
-        IsNormalized::No | IsNormalized::Maybe => text.nfc().collect(),
-    };
+    let is_normal = text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes;
+    let text: String = if is_normal { text.to_owned() } else { text.nfc().collect() };
     if text.chars().any(|c| c.is_control() && !(lines && matches!(c, '\n' | '\r' | '\t'))) {
         return Err("has a control character; give plain text");
     }

@@ -318,7 +318,7 @@ impl Seeding {
 
     fn trail(&self, action: Action, subject: Subject) -> Trail {
         let now = SystemClock.now();
-        Trail { event: Event::anonymous(self.mint(now), now, None, action, subject), claim: None }
+        Trail::new(Event::anonymous(self.mint(now), now, None, action, subject))
     }
 
     fn mint<T>(&self, now: Timestamp) -> Id<T> {

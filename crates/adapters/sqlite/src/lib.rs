@@ -20,6 +20,8 @@ mod financials;
 mod imaging;
 mod inspection;
 mod invitations;
+mod leases;
+mod messages;
 mod overview;
 mod patients;
 mod plans;

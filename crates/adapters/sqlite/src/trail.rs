@@ -1,4 +1,4 @@
-//! What every write leaves in its own transaction: the audit entry and the idempotency record.
+//! What every write leaves in its own transaction: the audit entry, the idempotency record, and messages to be sent.
 
 use async_trait::async_trait;
 use infirmary_audit::{Head, chain};
@@ -9,7 +9,7 @@ use infirmary_kernel::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    SqliteStore,
+    SqliteStore, messages,
     rows::{OrWriteError, RowExt, blob, optional_blob, unopposed},
     writer::Transaction,
 };
@@ -35,7 +35,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Seals the event into the chain and keeps the claim.
+    /// Seals the event into the chain, and keeps the claim and the messages.
     pub(crate) fn keep(&self, trail: &Trail) -> Result<Written, WriteError> {
         self.seal(&trail.event).or_write_error()?;
         if let Some(claim) = &trail.claim {
@@ -51,6 +51,7 @@ impl Transaction<'_> {
                 })
                 .or_write_error()?;
         }
+        trail.messages.iter().try_for_each(|message| messages::insert(self, message))?;
         Ok(Written::Now)
     }
 

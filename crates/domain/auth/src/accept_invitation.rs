@@ -31,7 +31,7 @@ impl AcceptInvitation {
         let (session, refresh) = self.issuer.open(self.gate.mint(now), account.id, origin, now);
         let event =
             account.event(&self.gate, Some(origin), Action::INVITATION_ACCEPT, account.subject(), Some(session.id));
-        let trail = Trail { event, claim: None };
+        let trail = Trail::new(event);
         let accepted = AcceptedInvitation { account: account.clone(), code, password, session: session.clone(), trail };
         match self.invitations.accept(accepted).await {
             Ok(()) => Ok(self.issuer.tokens(account, &session, &refresh, now)),

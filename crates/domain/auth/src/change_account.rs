@@ -107,7 +107,7 @@ impl ChangeAccount {
         account.version += 1;
         let cut_off = fields.contains(&"role") || account.state == AccountState::Disabled;
         let event = self.gate.event(caller, action, account.subject()).changing(fields);
-        let trail = Trail { event, claim: None };
+        let trail = Trail::new(event);
         self.accounts.change(ChangedAccount { account: account.clone(), cut_off, trail }).await?;
         Ok(account)
     }

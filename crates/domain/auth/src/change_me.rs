@@ -34,7 +34,7 @@ impl ChangeMe {
         }
         account.version += 1;
         let event = self.gate.event(caller, Action::ACCOUNT_CHANGE, account.subject()).changing(fields);
-        let trail = Trail { event, claim: None };
+        let trail = Trail::new(event);
         self.accounts.change(ChangedAccount { account: account.clone(), cut_off: false, trail }).await?;
         Ok(account)
     }

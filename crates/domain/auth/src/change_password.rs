@@ -22,7 +22,7 @@ impl ChangePassword {
             from: proof.password,
             to: self.door.hasher.hash(new.as_password()).await?,
             keep: caller.session,
-            trail: Trail { event: gate.event(caller, Action::PASSWORD_CHANGE, subject), claim: None },
+            trail: Trail::new(gate.event(caller, Action::PASSWORD_CHANGE, subject)),
         };
         match self.door.accounts.change_password(changed).await {
             // Another change came first, and the password that was proved is not the password any more.

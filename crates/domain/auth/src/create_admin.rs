@@ -31,7 +31,7 @@ impl CreateAdmin {
             version: 1,
         };
         let subject = Subject::new("account", account.id).at_version(account.version);
-        let trail = Trail { event: self.gate.anonymous(None, Action::ACCOUNT_REGISTER, subject), claim: None };
+        let trail = Trail::new(self.gate.anonymous(None, Action::ACCOUNT_REGISTER, subject));
         self.accounts.create(NewAccount { account: account.clone(), password, session: None }, trail).await?;
         Ok(account)
     }

@@ -22,7 +22,7 @@ impl EndSession {
     pub async fn run(&self, caller: &Caller, id: SessionId) -> Result<(), AuthError> {
         let subject = Subject::new("session", id);
         self.gate.admit(caller, Permission::OwnAccount, subject.clone()).await?;
-        let trail = Trail { event: self.gate.event(caller, Action::SESSION_END, subject), claim: None };
+        let trail = Trail::new(self.gate.event(caller, Action::SESSION_END, subject));
         match self.sessions.end(id, caller.account, trail).await {
             Err(WriteError::Stale) => Err(AuthError::NotFound),
             other => Ok(other?),

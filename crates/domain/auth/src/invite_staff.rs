@@ -75,7 +75,7 @@ impl InviteStaff {
             let expires_at = now.plus(Duration::from_secs(Invitation::TTL_HOURS * 60 * 60));
             let invitation = Invitation { account: account.id, code: code.digest(), expires_at };
             let event = self.gate.event(caller, Action::ACCOUNT_INVITE, account.subject());
-            let trail = Trail { event, claim: None };
+            let trail = Trail::new(event);
             match self
                 .invitations
                 .invite(Invited { account: account.clone(), invitation, trail })

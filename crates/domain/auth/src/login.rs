@@ -28,12 +28,8 @@ impl Login {
         let (session, refresh) = self.issuer.open(gate.mint(now), account.id, origin, now);
         let subject = Subject::new("session", session.id);
         let event = account.event(gate, Some(origin), Action::SESSION_START, subject, Some(session.id));
-        let started = StartedSession {
-            session: session.clone(),
-            proved: proof.password,
-            replacement,
-            trail: Trail { event, claim: None },
-        };
+        let started =
+            StartedSession { session: session.clone(), proved: proof.password, replacement, trail: Trail::new(event) };
         match self.sessions.start(started).await {
             Ok(()) => Ok(self.issuer.tokens(account, &session, &refresh, now)),
             // The account was disabled, or its password changed, while the password was compared.

@@ -53,6 +53,6 @@ impl RefreshSession {
 
     fn trail(&self, session: &Session, account: &Account, origin: &Origin, action: Action) -> Trail {
         let subject = Subject::new("session", session.id);
-        Trail { event: account.event(&self.gate, Some(origin), action, subject, Some(session.id)), claim: None }
+        Trail::new(account.event(&self.gate, Some(origin), action, subject, Some(session.id)))
     }
 }

@@ -31,7 +31,7 @@ impl ChangeDraft {
             return Ok(diagnosis);
         }
         let event = self.gate.event(caller, Action::DIAGNOSIS_CHANGE, diagnosis.subject()).changing(fields);
-        let trail = Trail { event, claim: None };
+        let trail = Trail::new(event);
         self.diagnoses.change(ChangedDiagnosis { diagnosis: diagnosis.clone(), trail }).await?;
         Ok(diagnosis)
     }

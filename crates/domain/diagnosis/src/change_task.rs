@@ -79,7 +79,7 @@ impl ChangeTask {
         }
         task.version += 1;
         let event = self.gate.event(caller, Action::TASK_CHANGE, subject.at_version(task.version)).changing(fields);
-        self.tasks.change(ChangedTask { task: task.clone(), trail: Trail { event, claim: None } }).await?;
+        self.tasks.change(ChangedTask { task: task.clone(), trail: Trail::new(event) }).await?;
         Ok(task)
     }
 }

@@ -22,7 +22,7 @@ impl ConfirmDiagnosis {
         let found = revising::find(self.diagnoses.as_ref(), id, seen_version).await?;
         let diagnosis = found.confirm(revising::signed(&self.gate, caller)).map_err(DiagnosisError::State)?;
         let event = self.gate.event(caller, Action::DIAGNOSIS_CONFIRM, diagnosis.subject()).changing(["status"]);
-        let trail = Trail { event, claim: None };
+        let trail = Trail::new(event);
         self.diagnoses.change(ChangedDiagnosis { diagnosis: diagnosis.clone(), trail }).await?;
         Ok(diagnosis)
     }

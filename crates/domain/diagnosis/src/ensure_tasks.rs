@@ -28,7 +28,7 @@ impl EnsureTasks {
             let now = self.gate.now();
             let task = new.into_task(self.gate.mint(now), self.currency, now)?;
             let event = self.gate.anonymous(None, Action::TASK_CREATE, Subject::new("task", task.id).at_version(1));
-            match self.tasks.create(CreatedTask { task, trail: Trail { event, claim: None } }).await {
+            match self.tasks.create(CreatedTask { task, trail: Trail::new(event) }).await {
                 Ok(_) | Err(WriteError::Conflict { law: Task::ONE_FOR_A_CODE }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -24,7 +24,7 @@ impl RetractDiagnosis {
         let signed = revising::signed(&self.gate, caller);
         let diagnosis = found.retract(reason, signed).map_err(DiagnosisError::State)?;
         let event = self.gate.event(caller, Action::DIAGNOSIS_RETRACT, diagnosis.subject()).changing(["status"]);
-        let trail = Trail { event, claim: None };
+        let trail = Trail::new(event);
         self.diagnoses.change(ChangedDiagnosis { diagnosis: diagnosis.clone(), trail }).await?;
         Ok(diagnosis)
     }

@@ -111,7 +111,7 @@ impl Gate {
             receipt: receipt.clone(),
             at: event.at,
         });
-        Trail { event, claim }
+        Trail { claim, ..Trail::new(event) }
     }
 
     /// What the caller was told when they sent this very request before.

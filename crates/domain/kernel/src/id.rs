@@ -89,6 +89,7 @@ pub mod marker {
     pub enum Charge {}
     pub enum Diagnosis {}
     pub enum Image {}
+    pub enum Instance {}
     pub enum Message {}
     pub enum Patient {}
     pub enum Payment {}
@@ -105,6 +106,8 @@ pub type AuditEntryId = Id<marker::AuditEntry>;
 pub type ChargeId = Id<marker::Charge>;
 pub type DiagnosisId = Id<marker::Diagnosis>;
 pub type ImageId = Id<marker::Image>;
+/// A process of the server, from its start to its end.
+pub type InstanceId = Id<marker::Instance>;
 pub type MessageId = Id<marker::Message>;
 pub type PatientId = Id<marker::Patient>;
 pub type PaymentId = Id<marker::Payment>;

@@ -14,7 +14,9 @@ mod error;
 mod gate;
 mod id;
 mod idempotency;
+mod lease;
 mod link;
+mod message;
 mod money;
 mod objects;
 mod page;
@@ -34,11 +36,15 @@ pub use digest::Sha256Digest;
 pub use error::{AccessError, FieldError, Invalid, Refused, StoreError, WriteError};
 pub use gate::Gate;
 pub use id::{
-    AccountId, AuditEntryId, ChargeId, DiagnosisId, Id, ImageId, MessageId, PatientId, PaymentId, RefundId, ReportId,
-    RequestId, SessionId, StudyId, TaskId, marker,
+    AccountId, AuditEntryId, ChargeId, DiagnosisId, Id, ImageId, InstanceId, MessageId, PatientId, PaymentId, RefundId,
+    ReportId, RequestId, SessionId, StudyId, TaskId, marker,
 };
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
+#[cfg(feature = "test-support")]
+pub use lease::MockLeases;
+pub use lease::{Lease, Leases};
 pub use link::{Link, LinkTarget, SignedLink};
+pub use message::{MessageContent, MessageKind, OutgoingMessage};
 pub use money::{Currency, Money, MoneyError};
 #[cfg(feature = "test-support")]
 pub use objects::MockObjects;

@@ -1,6 +1,7 @@
 //! For the tests of every crate: a clock that stands until it is moved, ids in order, callers, a journal and objects in
 //! memory.
 
+pub mod lease_laws;
 pub mod object_laws;
 
 use std::{
@@ -17,10 +18,11 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    AccountId, Caller, Claim, Clock, Entropy, Event, Gate, Id, IdSource, IdempotencyKey, Journal, Origin, PatientId,
-    Receipts, Role, Signer, StoreError, Timestamp, Trail, WriteError, Written,
+    AccountId, Caller, Claim, Clock, Entropy, Event, Gate, Id, IdSource, IdempotencyKey, Journal, Origin,
+    OutgoingMessage, PatientId, Receipts, Role, Signer, StoreError, Timestamp, Trail, WriteError, Written,
 };
 
+pub use lease_laws::MemoryLeases;
 pub use object_laws::{MemoryObjects, keep_object, read_object};
 
 /// Starts at 2026-03-01T09:00:00Z.
@@ -125,7 +127,7 @@ pub fn patient_caller(patient: PatientId) -> Caller {
 pub fn trail(action: crate::Action) -> Trail {
     let caller = caller(Role::Admin);
     let event = Event::by(fresh_id(), ManualClock::default().now(), &caller, action, crate::Subject::all("test"));
-    Trail { event, claim: None }
+    Trail::new(event)
 }
 
 pub fn trail_with_claim(action: crate::Action, claim: Claim) -> Trail {
@@ -137,16 +139,21 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What in-memory stores share: the events and claims of all writes. Clones are the same memory.
+/// What in-memory stores share: the events, claims and messages of all writes. Clones are the same memory.
 #[derive(Clone, Default)]
 pub struct MemoryJournal {
     events: Arc<Mutex<Vec<Event>>>,
     claims: Arc<Mutex<HashMap<(AccountId, String), Claim>>>,
+    messages: Arc<Mutex<Vec<OutgoingMessage>>>,
 }
 
 impl MemoryJournal {
     pub fn events(&self) -> Vec<Event> {
         locked(&self.events).clone()
+    }
+
+    pub fn messages(&self) -> Vec<OutgoingMessage> {
+        locked(&self.messages).clone()
     }
 
     /// Call it under the store's own lock, before any change: `Some` when the trail's key was used before, and nothing is
@@ -163,6 +170,7 @@ impl MemoryJournal {
     /// Call it under the same lock, when the change is made.
     pub fn keep(&self, trail: Trail) -> Written {
         locked(&self.events).push(trail.event);
+        locked(&self.messages).extend(trail.messages);
         if let Some(claim) = trail.claim {
             locked(&self.claims).insert((claim.account, claim.key.as_str().to_owned()), claim);
         }

@@ -2,7 +2,10 @@ use std::{borrow::Cow, fmt, net::IpAddr};
 
 use uuid::Uuid;
 
-use crate::{AccountId, AuditEntryId, Caller, Claim, Id, Origin, PatientId, RequestId, Role, SessionId, Timestamp};
+use crate::{
+    AccountId, AuditEntryId, Caller, Claim, Id, Origin, OutgoingMessage, PatientId, RequestId, Role, SessionId,
+    Timestamp,
+};
 
 /// What was done, as `noun.verb`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -198,9 +201,25 @@ impl Event {
     }
 }
 
-/// What every write carries beside its rows, into the same transaction: its audit entry and its idempotency record.
+/// What every write carries beside its rows, into the same transaction: its audit entry, its idempotency record, and what is
+/// to be told outside because of it.
 #[derive(Debug, Clone)]
 pub struct Trail {
     pub event: Event,
     pub claim: Option<Claim>,
+    /// Kept in the outbox, once, when the write is made; not when it was made before under the same claim.
+    pub messages: Vec<OutgoingMessage>,
+}
+
+impl Trail {
+    /// Of a write that nobody repeats and nobody outside hears of.
+    pub const fn new(event: Event) -> Self {
+        Self { event, claim: None, messages: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn telling(mut self, messages: impl IntoIterator<Item = OutgoingMessage>) -> Self {
+        self.messages.extend(messages);
+        self
+    }
 }

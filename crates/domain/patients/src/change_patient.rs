@@ -90,7 +90,7 @@ impl ChangePatient {
         patient.version += 1;
         let event =
             self.gate.event(caller, Action::PATIENT_CHANGE, subject.at_version(patient.version)).changing(fields);
-        let trail = Trail { event, claim: None };
+        let trail = Trail::new(event);
         self.patients.change(ChangedPatient { patient: patient.clone(), trail }).await?;
         Ok(patient)
     }

@@ -50,7 +50,7 @@ impl RegisterAccount {
         let subject = Subject::patient(patient_id).at_version(1);
         let session = account.session.as_ref().map(|session| session.id);
         let event = account.account.event(&self.gate, Some(origin), Action::ACCOUNT_REGISTER, subject, session);
-        let registered = RegisteredAccount { account, patient, trail: Trail { event, claim: None } };
+        let registered = RegisteredAccount { account, patient, trail: Trail::new(event) };
         self.registry.register_account(registered).await.map_err(AuthError::from)?;
         Ok(tokens)
     }

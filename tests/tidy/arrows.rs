@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::files::{folders, root};
 
 const DOMAIN: &[&str] =
-    &["audit", "auth", "diagnosis", "financials", "imaging", "kernel", "patients", "reports", "workflows"];
+    &["audit", "auth", "diagnosis", "financials", "imaging", "kernel", "messaging", "patients", "reports", "workflows"];
 const ADAPTERS: &[&str] = &["dicom", "mongodb", "objects", "pdf", "sqlite", "system", "whatsapp"];
 const APPS: &[&str] = &["server"];
 

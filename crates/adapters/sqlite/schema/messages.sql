@@ -21,7 +21,7 @@ CREATE TABLE messages (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX messages_by_time ON messages (created_at, id);
 CREATE INDEX messages_by_state ON messages (state, created_at, id);
-CREATE INDEX messages_by_due ON messages (due_at, id) WHERE state = 'pending';
+CREATE INDEX messages_by_due ON messages (kind, due_at, id) WHERE state = 'pending';
 CREATE INDEX messages_by_expiry ON messages (expires_at) WHERE state = 'pending';
 CREATE UNIQUE INDEX messages_by_provider_id ON messages (provider_id) WHERE provider_id IS NOT NULL;
 

@@ -24,6 +24,34 @@ mod leases {
     infirmary_kernel::lease_laws!(store);
 }
 
+mod messaging {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use infirmary_kernel::{Trail, WriteError};
+    use infirmary_messaging::testing::{Post, PostHouse};
+    use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
+    use infirmary_sqlite::SqliteStore;
+    use tempfile::TempDir;
+
+    struct Registration(SqliteStore);
+
+    #[async_trait]
+    impl Post for Registration {
+        async fn post(&self, trail: Trail) -> Result<(), WriteError> {
+            let patient = patient("Ada", self.0.next_mrn().await.unwrap());
+            self.0.register(RegisteredPatient { patient, trail }).await.map(|_| ())
+        }
+    }
+
+    async fn house() -> (PostHouse, TempDir) {
+        let (store, folder) = super::store().await;
+        (PostHouse::of(Arc::new(store.clone()), Arc::new(Registration(store))), folder)
+    }
+
+    infirmary_messaging::outbox_laws!(house);
+}
+
 mod audit {
     use super::store;
     infirmary_audit::audit_log_laws!(store);

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use secrecy::SecretString;
 
@@ -28,6 +28,16 @@ pub enum MessageContent {
     ReportReady { report: ReportId },
 }
 
+impl OutgoingMessage {
+    /// A notice that could not be delivered for so long is no news any more.
+    pub const NOTICE_TTL_HOURS: u64 = 72;
+
+    pub fn report_ready(id: MessageId, recipient: PhoneNumber, report: ReportId, now: Timestamp) -> Self {
+        let expires = now.plus(Duration::from_secs(Self::NOTICE_TTL_HOURS * 60 * 60));
+        Self { id, recipient, content: MessageContent::ReportReady { report }, created: now, expires }
+    }
+}
+
 impl MessageContent {
     pub const fn kind(&self) -> MessageKind {
         match self {
@@ -37,7 +47,7 @@ impl MessageContent {
     }
 }
 
-/// Which content a message has, or had while it was kept.
+/// Which content a message has, or had while it was kept; in the order in which they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MessageKind {
     OneTimeCode,

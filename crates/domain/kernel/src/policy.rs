@@ -48,6 +48,7 @@ permissions! {
     OwnAccount = "use the own account": admin OWN, doctor OWN, accountant OWN, patient OWN;
     ManageAccounts = "manage staff accounts": admin ALL, doctor NO, accountant NO, patient NO;
     ReadAudit = "read the audit log": admin ALL, doctor NO, accountant NO, patient NO;
+    ManageMessages = "look after messages": admin ALL, doctor NO, accountant NO, patient NO;
     /// Who looked at my record.
     ReadOwnAccessLog = "read the access log of the own record": admin NO, doctor NO, accountant NO, patient OWN;
     FindPatients = "find patients": admin ALL, doctor ALL, accountant BILLING, patient NO;

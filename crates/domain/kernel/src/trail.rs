@@ -60,6 +60,8 @@ actions! {
     STATEMENT_READ = "statement.read";
     SUMMARY_READ = "summary.read";
     AUDIT_READ = "audit.read";
+    MESSAGE_READ = "message.read";
+    MESSAGE_RETRY = "message.retry";
     ACCESS_REFUSED = "access.refused";
 }
 

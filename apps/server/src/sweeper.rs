@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use infirmary_kernel::Clock;
+use infirmary_kernel::{Clock, Sweep};
 use infirmary_objects::DiskObjects;
 use infirmary_sqlite::SqliteStore;
 use infirmary_workflows::SweepObjects;
@@ -33,11 +33,7 @@ impl Sweeper {
 
     async fn once(&self) {
         match self.store.sweep(self.clock.now()).await {
-            Ok(swept) => {
-                let (claims, sessions) = (swept.claims, swept.sessions);
-                let (invitations, counters) = (swept.invitations, swept.counters);
-                tracing::info!(claims, sessions, invitations, counters, "removed rows that are over");
-            }
+            Ok(swept) => tracing::info!(%swept, "removed rows that are over"),
             Err(error) => tracing::warn!(%error, "rows that are over could not be removed"),
         }
         match self.objects.run().await {

@@ -41,4 +41,3 @@ mod writer;
 
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use store::{OpenError, SqliteStore};
-pub use sweep::Swept;

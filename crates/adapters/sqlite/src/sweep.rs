@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use infirmary_kernel::{Claim, StoreError, Timestamp};
+use async_trait::async_trait;
+use infirmary_kernel::{Claim, StoreError, Sweep, Swept, Timestamp};
+use infirmary_messaging::Message;
 use rusqlite::params;
 
 use crate::{
@@ -11,53 +13,56 @@ use crate::{
 /// Rows that one write removes: a rush of others does not wait longer than that.
 const MAX_ROWS_IN_A_WRITE: usize = 500;
 
-/// How many rows a sweep removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
-    pub claims: usize,
-    pub sessions: usize,
-    pub invitations: usize,
-    pub counters: usize,
+/// What may be forgotten, each with the statement that removes some of it and how long it is kept after the time in the row.
+const OVER: &[(&str, &str, Duration)] = &[
+    (
+        "claims",
+        "DELETE FROM claims WHERE (account, key) IN
+         (SELECT account, key FROM claims WHERE at < ? ORDER BY at LIMIT ?)",
+        hours(Claim::KEPT_HOURS),
+    ),
+    (
+        "sessions",
+        "DELETE FROM sessions WHERE id IN
+         (SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
+        Duration::ZERO,
+    ),
+    (
+        "invitations",
+        "DELETE FROM invitations WHERE account IN
+         (SELECT account FROM invitations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
+        Duration::ZERO,
+    ),
+    (
+        "counters",
+        "DELETE FROM attempt_counters WHERE key IN
+         (SELECT key FROM attempt_counters WHERE forget_at <= ? ORDER BY forget_at LIMIT ?)",
+        Duration::ZERO,
+    ),
+    (
+        "messages",
+        "DELETE FROM messages WHERE id IN
+         (SELECT id FROM messages WHERE created_at < ? AND +state <> 'pending' ORDER BY created_at LIMIT ?)",
+        hours(Message::KEPT_DAYS * 24),
+    ),
+];
+
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 60 * 60)
+}
+
+#[async_trait]
+impl Sweep for SqliteStore {
+    async fn sweep(&self, now: Timestamp) -> Result<Swept, StoreError> {
+        let mut removed = Vec::with_capacity(OVER.len());
+        for (what, statement, kept) in OVER {
+            removed.push((*what, self.remove(statement, now.minus(*kept)).await?));
+        }
+        Ok(Swept::of(removed))
+    }
 }
 
 impl SqliteStore {
-    /// Removes what is over at `now`: claims older than [`Claim::KEPT_HOURS`], sessions and invitations past their time,
-    /// counters of attempts that may be forgotten. Nobody who asks for them hears anything else than before. To be called
-    /// every now and then, by any number of processes.
-    pub async fn sweep(&self, now: Timestamp) -> Result<Swept, StoreError> {
-        let claimed_before = now.minus(Duration::from_secs(Claim::KEPT_HOURS * 60 * 60));
-        Ok(Swept {
-            claims: self
-                .remove(
-                    "DELETE FROM claims WHERE (account, key) IN
-                     (SELECT account, key FROM claims WHERE at < ? ORDER BY at LIMIT ?)",
-                    claimed_before,
-                )
-                .await?,
-            sessions: self
-                .remove(
-                    "DELETE FROM sessions WHERE id IN
-                     (SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
-                    now,
-                )
-                .await?,
-            invitations: self
-                .remove(
-                    "DELETE FROM invitations WHERE account IN
-                     (SELECT account FROM invitations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
-                    now,
-                )
-                .await?,
-            counters: self
-                .remove(
-                    "DELETE FROM attempt_counters WHERE key IN
-                     (SELECT key FROM attempt_counters WHERE forget_at <= ? ORDER BY forget_at LIMIT ?)",
-                    now,
-                )
-                .await?,
-        })
-    }
-
     async fn remove(&self, statement: &'static str, until: Timestamp) -> Result<usize, StoreError> {
         let mut removed = 0;
         loop {

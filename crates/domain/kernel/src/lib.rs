@@ -51,7 +51,7 @@ pub use objects::MockObjects;
 pub use objects::{ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, Staged, Staging, StoredObject};
 pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policy::{Permission, Reach};
-pub use ports::{Clock, Entropy, IdSource, Journal, Readiness, Receipts, Signer};
+pub use ports::{Clock, Entropy, IdSource, Journal, Readiness, Receipts, Signer, Sweep, Swept};
 pub use sheet::{House, SheetPatient, TypesetError};
 pub use text::{FileName, LongText, PersonName, PostalAddress, ShortText, TaskCode, fold, search_words};
 pub use time::{BirthDate, Timestamp};

@@ -1,3 +1,5 @@
+use std::{collections::BTreeMap, fmt};
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -60,6 +62,40 @@ pub trait Journal: Send + Sync {
 #[async_trait]
 pub trait Receipts: Send + Sync {
     async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError>;
+}
+
+/// How many rows a sweep removed, by the name of what they were; what was not there is not named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept(BTreeMap<&'static str, usize>);
+
+impl Swept {
+    pub fn of(removed: impl IntoIterator<Item = (&'static str, usize)>) -> Self {
+        Self(removed.into_iter().filter(|(_, rows)| *rows > 0).collect())
+    }
+}
+
+impl fmt::Display for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("nothing");
+        }
+        let removed: Vec<String> = self.0.iter().map(|(what, rows)| format!("{rows} {what}")).collect();
+        f.write_str(&removed.join(", "))
+    }
+}
+
+/// Removes rows that are over: claims older than [`Claim::KEPT_HOURS`], and whatever else a domain says that a store may
+/// forget.
+///
+/// Laws
+/// - Nobody who asks for what was removed hears anything else than before.
+/// - Nothing that is not over at `now` is removed; all that is over goes, however much it is, and no other write waits long
+///   for that.
+/// - Any number of processes may do it at once. A store that forgets by itself may have nothing to do.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait Sweep: Send + Sync {
+    async fn sweep(&self, now: Timestamp) -> Result<Swept, StoreError>;
 }
 
 /// Whether a store can do its work at this moment: what a load balancer asks before it sends requests.

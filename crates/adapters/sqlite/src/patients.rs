@@ -243,7 +243,7 @@ fn search(connection: &Connection, terms: &SearchTerms, page: &PageRequest) -> r
     };
     let after: Place =
         page.after.as_ref().map_or((String::new(), [0; 16]), |after| (after.sort_key.clone(), after.id.into_bytes()));
-    let most = page.limit.get() as usize + 1;
+    let most = page.limit.get() + 1;
     let rare = match others {
         [] => None,
         _ if begins(connection, first)? <= RARE_WORDS => None,

@@ -57,8 +57,8 @@ impl DeliverMessages {
     pub const MAX_AT_ONCE: usize = 16;
     /// For a provider that said that it takes no more, and not for how long.
     const THROTTLED_SECONDS: u64 = 60;
-    /// For a provider that does not take our credentials, until they may have been mended.
-    const UNAUTHORISED_SECONDS: u64 = 60;
+    /// For a provider that takes nothing of ours, until somebody may have mended it.
+    const REFUSED_SECONDS: u64 = 60;
     /// A provider's own wait is believed up to here.
     const MAX_RETRY_AFTER_SECONDS: u64 = 60 * 60;
 
@@ -127,7 +127,7 @@ impl DeliverMessages {
                 return Outcome::Failed(FailureReason::Rejected.with(code), Some(error));
             }
             SendError::RecipientThrottled { .. } => breaker.answered(),
-            SendError::Throttled { .. } | SendError::Unauthorised { .. } => {
+            SendError::Throttled { .. } | SendError::HouseRefused { .. } => {
                 breaker.shut(now, wait_of_all(&error));
                 return Outcome::PutOff(error);
             }
@@ -153,7 +153,7 @@ impl DeliverMessages {
 
     fn again(&self, taken: &Taken, error: &SendError, now: Timestamp) -> Settlement {
         match error {
-            SendError::Throttled { .. } | SendError::Unauthorised { .. } => {
+            SendError::Throttled { .. } | SendError::HouseRefused { .. } => {
                 Settlement::Again { due: now.plus(wait_of_all(error)), counts: false }
             }
             _ => {
@@ -173,7 +173,7 @@ fn wait_of_all(error: &SendError) -> Duration {
     let longest = Duration::from_secs(DeliverMessages::MAX_RETRY_AFTER_SECONDS);
     match error {
         SendError::Throttled { retry_after: Some(wait), .. } => (*wait).min(longest),
-        SendError::Unauthorised { .. } => Duration::from_secs(DeliverMessages::UNAUTHORISED_SECONDS),
+        SendError::HouseRefused { .. } => Duration::from_secs(DeliverMessages::REFUSED_SECONDS),
         _ => Duration::from_secs(DeliverMessages::THROTTLED_SECONDS),
     }
 }

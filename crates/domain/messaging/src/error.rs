@@ -41,9 +41,9 @@ pub enum SendError {
     /// The house has sent too many.
     #[error("the provider takes no more for a while (code {code:?})")]
     Throttled { code: Option<u32>, retry_after: Option<Duration> },
-    /// The house's own credentials are not taken any more: somebody has to look.
-    #[error("the provider does not take the house's credentials (code {code:?})")]
-    Unauthorised { code: Option<u32> },
+    /// Nothing of the house's is taken any more: its token is over, its account locked or not paid. Somebody has to look.
+    #[error("the provider takes nothing of the house's (code {code:?})")]
+    HouseRefused { code: Option<u32> },
     /// It did not answer, or said that it could not. The message may have been sent.
     #[error("the provider cannot be reached: {reason}")]
     Unavailable { reason: String, code: Option<u32> },
@@ -56,7 +56,7 @@ impl SendError {
             | Self::Rejected { code }
             | Self::RecipientThrottled { code }
             | Self::Throttled { code, .. }
-            | Self::Unauthorised { code }
+            | Self::HouseRefused { code }
             | Self::Unavailable { code, .. } => *code,
         }
     }

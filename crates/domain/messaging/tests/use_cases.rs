@@ -180,7 +180,7 @@ async fn after_five_failures_in_a_row_the_provider_is_left_alone_and_then_asked_
 async fn when_the_house_is_held_back_messages_wait_and_are_not_counted_as_tried() {
     let office = Office::new();
     let throttled = SendError::Throttled { code: Some(130_429), retry_after: Some(Duration::from_secs(90)) };
-    for error in [throttled, SendError::Unauthorised { code: Some(190) }] {
+    for error in [throttled, SendError::HouseRefused { code: Some(190) }] {
         office.provider.answers([error.clone()]);
         let id = office.post(notice(start())).await;
         assert_eq!(office.round().await, [Outcome::PutOff(error)]);

@@ -61,6 +61,7 @@ kinds! {
     Unauthenticated = UNAUTHORIZED "unauthenticated" "Sign in first";
     Forbidden = FORBIDDEN "forbidden" "Not allowed";
     RecentAuthenticationRequired = UNAUTHORIZED "recent-authentication-required" "Sign in again";
+    SecondFactorRequired = FORBIDDEN "second-factor-required" "Set up a second factor first";
     NotFound = NOT_FOUND "not-found" "Not found";
     MethodNotAllowed = METHOD_NOT_ALLOWED "method-not-allowed" "The method is not allowed here";
     TooSlow = REQUEST_TIMEOUT "too-slow" "The body came too slowly";
@@ -249,6 +250,10 @@ impl From<Refused> for Problem {
                 )),
                 ..Self::new(Kind::RecentAuthenticationRequired, "")
             },
+            Refused::SecondFactor => Self::new(
+                Kind::SecondFactorRequired,
+                "this house asks for a second factor: set one up under /v1/auth/factors, and then go on",
+            ),
             // The same words as for a record that is not there: the caller cannot tell them apart.
             Refused::Hidden => Self::not_found("there is no such record"),
         }

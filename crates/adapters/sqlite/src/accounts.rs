@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use infirmary_auth::{
-    Account, AccountStore, ChangedAccount, ChangedPassword, Credential, NewAccount, PasswordHash, law,
+    Account, AccountStore, ChangedAccount, ChangedPassword, Credential, Factors, NewAccount, PasswordHash, law,
 };
 use infirmary_kernel::{
     AccountId, Cursor, EmailAddress, Page, PageRequest, PersonName, PhoneNumber, Role, StoreError, Trail, WriteError,
@@ -8,7 +8,7 @@ use infirmary_kernel::{
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use crate::{
-    SqliteStore, invitations,
+    SqliteStore, factors, invitations,
     rows::{OrWriteError, RowExt, blob, optional_blob, place_after},
     sessions,
     writer::Transaction,
@@ -31,6 +31,7 @@ impl AccountStore for SqliteStore {
             let account = &changed.account;
             keep_an_admin(transaction, account)?;
             update(transaction, account)?;
+            factors::drop_unused(transaction, account)?;
             if changed.cut_off {
                 sessions::end_all(transaction, account.id, None)?;
                 invitations::take_back(transaction, account.id)?;
@@ -75,6 +76,19 @@ impl AccountStore for SqliteStore {
         .await
     }
 
+    async fn verified(&self, phone: &PhoneNumber) -> Result<Vec<Account>, StoreError> {
+        let phone = phone.clone();
+        self.look_up(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT * FROM accounts WHERE phone = ? AND phone_verified_at IS NOT NULL AND state = 'active' LIMIT 2",
+                )?
+                .query_map([phone.as_str()], account)?
+                .collect()
+        })
+        .await
+    }
+
     async fn list(&self, role: Option<Role>, page: &PageRequest) -> Result<Page<Account>, StoreError> {
         let (time, id) = place_after(page);
         let limit = page.limit;
@@ -107,15 +121,15 @@ pub(crate) fn create(transaction: &Transaction<'_>, new: &NewAccount) -> Result<
 }
 
 pub(crate) fn insert(transaction: &Transaction<'_>, new: &Account) -> Result<(), WriteError> {
-    let insert = "INSERT INTO accounts (id, email, name, phone, role, state, patient, created_at, joined_at, version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let insert = "INSERT INTO accounts (id, email, name, phone, role, state, patient, created_at, joined_at, version,
+         phone_verified_at, totp, whatsapp) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     bind(new, |values| transaction.run(insert, values)).or_conflict(LAWS)?;
     Ok(())
 }
 
 pub(crate) fn update(transaction: &Transaction<'_>, changed: &Account) -> Result<(), WriteError> {
     let update = "UPDATE accounts SET email = ?2, name = ?3, phone = ?4, role = ?5, state = ?6, patient = ?7,
-         created_at = ?8, joined_at = ?9, version = ?10 WHERE id = ?1 AND version = ?10 - 1";
+         created_at = ?8, joined_at = ?9, version = ?10, phone_verified_at = ?11, totp = ?12, whatsapp = ?13 WHERE id = ?1 AND version = ?10 - 1";
     let updated = bind(changed, |values| transaction.run(update, values)).or_conflict(LAWS)?;
     if updated == 0 { Err(WriteError::Stale) } else { Ok(()) }
 }
@@ -133,6 +147,9 @@ fn bind<T>(account: &Account, run: impl FnOnce(&[&dyn ToSql]) -> T) -> T {
         account.created_at.unix_ms(),
         account.joined_at.map(|time| time.unix_ms()),
         account.version,
+        account.phone_verified_at.map(|time| time.unix_ms()),
+        account.factors.totp,
+        account.factors.whatsapp,
     ])
 }
 
@@ -145,6 +162,19 @@ pub(crate) fn set_password(
         .run("UPDATE accounts SET password = ? WHERE id = ?", params![password.as_stored(), blob(account)])
         .or_write_error()?;
     Ok(())
+}
+
+/// Stands against what follows a password that is not the stored one any more, or is of an account that is not active.
+pub(crate) fn prove(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+    password: &PasswordHash,
+) -> Result<(), WriteError> {
+    let proved: bool = transaction
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM accounts WHERE id = ? AND state = 'active' AND password = ?)")
+        .and_then(|mut ask| ask.query_row(params![blob(account), password.as_stored()], |row| row.get(0)))
+        .or_write_error()?;
+    if proved { Ok(()) } else { Err(WriteError::Stale) }
 }
 
 /// Stands against a change that would take the last active admin from the house.
@@ -174,6 +204,8 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         email: row.parsed("email", EmailAddress::parse)?,
         name: row.parsed("name", PersonName::parse)?,
         phone: row.optional_parsed("phone", PhoneNumber::parse)?,
+        phone_verified_at: row.optional_time("phone_verified_at")?,
+        factors: Factors { totp: row.get("totp")?, whatsapp: row.get("whatsapp")? },
         role: row.parsed("role", str::parse)?,
         state: row.parsed("state", str::parse)?,
         patient: row.optional_id("patient")?,

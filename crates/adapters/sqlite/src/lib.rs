@@ -15,7 +15,9 @@
 mod accounts;
 mod attempts;
 mod audit;
+mod codes;
 mod diagnosis;
+mod factors;
 mod financials;
 mod imaging;
 mod inspection;

@@ -1,12 +1,12 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use infirmary_auth::{Account, LiveSession, Rotation, Session, SessionStore, StartedSession};
-use infirmary_kernel::{AccountId, Invalid, SessionId, StoreError, Trail, WriteError};
+use infirmary_auth::{Account, ConfirmedSession, LiveSession, Rotation, Session, SessionStore, StartedSession};
+use infirmary_kernel::{AccountId, Invalid, SessionId, StoreError, Timestamp, Trail, WriteError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
-    SqliteStore, accounts,
+    SqliteStore, accounts, codes,
     rows::{OrWriteError, RowExt, blob, optional_blob},
     writer::Transaction,
 };
@@ -16,15 +16,7 @@ impl SessionStore for SqliteStore {
     async fn start(&self, started: StartedSession) -> Result<(), WriteError> {
         self.write(move |transaction| {
             let account = started.session.account;
-            let proved: bool = transaction
-                .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM accounts WHERE id = ? AND state = 'active' AND password = ?)",
-                )
-                .and_then(|mut ask| ask.query_row(params![blob(account), started.proved.as_stored()], |row| row.get(0)))
-                .or_write_error()?;
-            if !proved {
-                return Err(WriteError::Stale);
-            }
+            accounts::prove(transaction, account, &started.proved)?;
             if let Some(replacement) = &started.replacement {
                 accounts::set_password(transaction, account, replacement)?;
             }
@@ -57,6 +49,15 @@ impl SessionStore for SqliteStore {
         .await
     }
 
+    async fn confirm(&self, confirmed: ConfirmedSession) -> Result<(), WriteError> {
+        self.write(move |transaction| {
+            accounts::prove(transaction, confirmed.account, &confirmed.proved)?;
+            confirm(transaction, confirmed.session, confirmed.account, confirmed.at)?;
+            transaction.keep(&confirmed.trail).map(|_| ())
+        })
+        .await
+    }
+
     async fn end(&self, session: SessionId, account: AccountId, trail: Trail) -> Result<(), WriteError> {
         self.write(move |transaction| {
             let ended = transaction
@@ -74,7 +75,7 @@ impl SessionStore for SqliteStore {
         self.look_up(move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT a.id, a.role, a.patient, s.authenticated_at, s.expires_at
+                    "SELECT a.id, a.role, a.patient, s.authenticated_at, s.expires_at, a.totp OR a.whatsapp
                      FROM sessions s JOIN accounts a ON a.id = s.account WHERE s.id = ? AND a.state = 'active'",
                 )?
                 .query_row([blob(session)], |row| {
@@ -84,6 +85,7 @@ impl SessionStore for SqliteStore {
                         patient: row.optional_id(2)?,
                         authenticated_at: row.time(3)?,
                         expires_at: row.time(4)?,
+                        second_factor: row.get(5)?,
                     })
                 })
                 .optional()
@@ -141,7 +143,23 @@ pub(crate) fn insert(transaction: &Transaction<'_>, new: &Session) -> Result<(),
     Ok(())
 }
 
-/// Ends every session of the account but `keep`.
+/// Makes `at` the time at which the person of the session last proved who they are.
+pub(crate) fn confirm(
+    transaction: &Transaction<'_>,
+    session: SessionId,
+    account: AccountId,
+    at: Timestamp,
+) -> Result<(), WriteError> {
+    let confirmed = transaction
+        .run(
+            "UPDATE sessions SET authenticated_at = ? WHERE id = ? AND account = ?",
+            params![at.unix_ms(), blob(session), blob(account)],
+        )
+        .or_write_error()?;
+    if confirmed == 0 { Err(WriteError::Stale) } else { Ok(()) }
+}
+
+/// Ends every session of the account but `keep`, and every challenge.
 pub(crate) fn end_all(
     transaction: &Transaction<'_>,
     account: AccountId,
@@ -150,7 +168,7 @@ pub(crate) fn end_all(
     transaction
         .run("DELETE FROM sessions WHERE account = ? AND id IS NOT ?", params![blob(account), optional_blob(keep)])
         .or_write_error()?;
-    Ok(())
+    codes::end_all(transaction, account)
 }
 
 fn find(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<Session>> {

@@ -40,6 +40,18 @@ const OVER: &[(&str, &str, Duration)] = &[
         Duration::ZERO,
     ),
     (
+        "challenges",
+        "DELETE FROM challenges WHERE id IN
+         (SELECT id FROM challenges WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
+        Duration::ZERO,
+    ),
+    (
+        "code counters",
+        "DELETE FROM code_counters WHERE key IN
+         (SELECT key FROM code_counters WHERE forget_at <= ? ORDER BY forget_at LIMIT ?)",
+        Duration::ZERO,
+    ),
+    (
         "messages",
         "DELETE FROM messages WHERE id IN
          (SELECT id FROM messages WHERE created_at < ? AND +state <> 'pending' ORDER BY created_at LIMIT ?)",

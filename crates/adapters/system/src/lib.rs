@@ -10,6 +10,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the place where the time and randomness are asked for")]
 
+mod authenticators;
 mod clock;
 mod entropy;
 mod hs256;
@@ -20,6 +21,7 @@ mod passwords;
 mod signer;
 mod tokens;
 
+pub use authenticators::TotpAuthenticators;
 pub use clock::SystemClock;
 pub use entropy::OsEntropy;
 pub use ids::SystemIds;

@@ -22,7 +22,7 @@ impl AcceptInvitation {
         let found = self.invitations.find_by_code(code).await?;
         let (_, account) =
             found.filter(|(invitation, _)| invitation.expires_at > self.gate.now()).ok_or(AuthError::BadInvitation)?;
-        let password = self.policy.choose(password, &account.email, &account.name)?;
+        let password = self.policy.choose(password, &account.email, &account.name, account.factors)?;
         let password = self.hasher.hash(password.as_password()).await?;
 
         let now = self.gate.now();

@@ -5,6 +5,8 @@ use infirmary_kernel::{
     Subject, Timestamp,
 };
 
+use crate::Factors;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountState {
     /// Staff who have not chosen their password yet.
@@ -43,12 +45,16 @@ pub struct Account {
     pub email: EmailAddress,
     pub name: PersonName,
     pub phone: Option<PhoneNumber>,
+    /// When a code proved that the phone is the holder's; absent after the phone was changed otherwise.
+    pub phone_verified_at: Option<Timestamp>,
+    /// What is asked for beside the password.
+    pub factors: Factors,
     pub role: Role,
     pub state: AccountState,
     /// The patient record of the person, for the role [`Role::Patient`] and no other.
     pub patient: Option<PatientId>,
     pub created_at: Timestamp,
-    /// When the first password was chosen; absent while nobody ever could sign in.
+    /// When the first password was chosen; absent while nobody could sign in yet, or has to begin again.
     pub joined_at: Option<Timestamp>,
     /// 1 when created, one more at each change.
     pub version: u32,
@@ -69,6 +75,8 @@ impl Account {
             email,
             name,
             phone,
+            phone_verified_at: None,
+            factors: Factors::NONE,
             role: Role::Patient,
             state: AccountState::Active,
             patient: Some(patient),
@@ -84,6 +92,17 @@ impl Account {
 
     pub fn is_active_admin(&self) -> bool {
         self.is_active() && self.role == Role::Admin
+    }
+
+    /// The phone that codes may go to.
+    pub fn verified_phone(&self) -> Option<&PhoneNumber> {
+        self.phone.as_ref().filter(|_| self.phone_verified_at.is_some())
+    }
+
+    /// The phone that is a way in: by it one signs in, or resets the password. A phone that is the second factor is not,
+    /// else it would be both factors.
+    pub fn phone_to_come_in_by(&self) -> Option<&PhoneNumber> {
+        self.verified_phone().filter(|_| self.is_active() && !self.factors.whatsapp)
     }
 
     pub(crate) fn disable(&mut self) {

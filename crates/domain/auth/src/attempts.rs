@@ -2,9 +2,10 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use infirmary_kernel::{EmailAddress, Sha256Digest, Timestamp};
+use infirmary_kernel::{AccountId, EmailAddress, PhoneNumber, Sha256Digest, Timestamp};
 
-/// What is counted for: an e-mail, known or not, or an address. Two spellings of one are one key.
+/// What is counted for: an e-mail or a phone, known or not, an account, an address, the house. Two spellings of one are one
+/// key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CounterKey(String);
 
@@ -25,14 +26,28 @@ impl CounterKey {
         }
     }
 
+    /// Of the answers to the challenges of an account: whoever gets that far knows the password.
+    pub fn second_factor(account: AccountId) -> Self {
+        Self(format!("f:{account}"))
+    }
+
+    pub fn phone(phone: &PhoneNumber) -> Self {
+        Self(format!("p:{}", Sha256Digest::of(phone.as_str().as_bytes())))
+    }
+
+    pub fn house() -> Self {
+        Self("h".to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// One try of a password.
+/// One try of a password, or of a second factor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
+    /// Whose it is: of an e-mail, or of an account.
     pub email: CounterKey,
     pub address: Option<CounterKey>,
     pub at: Timestamp,
@@ -41,6 +56,10 @@ pub struct Attempt {
 impl Attempt {
     pub fn new(email: &EmailAddress, address: Option<IpAddr>, at: Timestamp) -> Self {
         Self { email: CounterKey::email(email), address: address.map(CounterKey::address), at }
+    }
+
+    pub fn of_second_factor(account: AccountId, address: Option<IpAddr>, at: Timestamp) -> Self {
+        Self { email: CounterKey::second_factor(account), address: address.map(CounterKey::address), at }
     }
 }
 

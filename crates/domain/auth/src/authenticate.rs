@@ -2,13 +2,14 @@ use std::sync::Arc;
 
 use infirmary_kernel::{AccountId, Caller, Gate, Origin, SessionId};
 
-use crate::{AccessTokens, AuthError, SessionStore};
+use crate::{AccessTokens, AuthError, FactorPolicy, SessionStore};
 
 /// Who is calling. The token says which session; the store says whether it lives and what its account may.
 pub struct Authenticate {
     pub gate: Gate,
     pub tokens: Arc<dyn AccessTokens>,
     pub sessions: Arc<dyn SessionStore>,
+    pub factor_policy: FactorPolicy,
 }
 
 impl Authenticate {
@@ -34,6 +35,7 @@ impl Authenticate {
             patient: live.patient,
             session: id,
             authenticated_at: live.authenticated_at,
+            must_enrol: self.factor_policy.requires_of(live.role) && !live.second_factor,
             origin,
         })
     }

@@ -17,7 +17,7 @@ pub struct AccountChange {
 
 impl AccountChange {
     /// Applies the change; gives the names of the fields that are different now.
-    pub(crate) fn apply(self, account: &mut Account) -> Result<Vec<&'static str>, Invalid> {
+    pub(crate) fn apply(self, account: &mut Account) -> Result<Vec<&'static str>, AuthError> {
         let before = account.clone();
         if let Some(role) = self.role
             && role != account.role
@@ -25,7 +25,7 @@ impl AccountChange {
             if !role.is_staff() || !account.role.is_staff() {
                 let detail =
                     "cannot change between patient and staff; a patient who joins the staff is invited as staff";
-                return Err(Invalid::new("/role", detail));
+                return Err(Invalid::new("/role", detail).into());
             }
             account.role = role;
         }
@@ -37,8 +37,14 @@ impl AccountChange {
         if let Some(name) = self.name {
             account.name = name;
         }
-        if let Some(phone) = self.phone {
+        if let Some(phone) = self.phone
+            && phone != account.phone
+        {
+            if account.factors.whatsapp {
+                return Err(AuthError::PhoneIsFactor);
+            }
             account.phone = phone;
+            account.phone_verified_at = None;
         }
         let changed = [
             (account.name != before.name, "name"),

@@ -14,7 +14,7 @@ impl ChangePassword {
         let subject = Subject::new("account", caller.account);
         gate.admit(caller, Permission::OwnAccount, subject.clone()).await?;
         let account = self.door.accounts.find(caller.account).await?.ok_or(AuthError::Unauthenticated)?;
-        let new = self.policy.choose(new, &account.email, &account.name)?;
+        let new = self.policy.choose(new, &account.email, &account.name, account.factors)?;
         let failure = |subject| gate.event(caller, Action::PASSWORD_CHANGE, subject);
         let proof = self.door.prove(&account.email, current, &caller.origin, failure).await?;
         let changed = ChangedPassword {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use infirmary_kernel::{Action, EmailAddress, Gate, PersonName, Role, Subject, Trail};
 
-use crate::{Account, AccountState, AccountStore, AuthError, NewAccount, PasswordHasher, PasswordPolicy};
+use crate::{Account, AccountState, AccountStore, AuthError, Factors, NewAccount, PasswordHasher, PasswordPolicy};
 
 /// The command line makes an admin: the first one, or one more when all others lost their passwords. Who may run it may
 /// read the store, so there is no gate to pass; the trail has it.
@@ -15,7 +15,7 @@ pub struct CreateAdmin {
 
 impl CreateAdmin {
     pub async fn run(&self, email: EmailAddress, name: PersonName, password: &str) -> Result<Account, AuthError> {
-        let password = self.policy.choose(password, &email, &name)?;
+        let password = self.policy.choose(password, &email, &name, Factors::NONE)?;
         let password = self.hasher.hash(password.as_password()).await?;
         let now = self.gate.now();
         let account = Account {
@@ -23,6 +23,8 @@ impl CreateAdmin {
             email,
             name,
             phone: None,
+            phone_verified_at: None,
+            factors: Factors::NONE,
             role: Role::Admin,
             state: AccountState::Active,
             patient: None,

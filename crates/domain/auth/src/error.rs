@@ -24,6 +24,29 @@ pub enum AuthError {
     /// The code is not an invitation, or was used, or is over. Ask for another.
     #[error("the code is not a valid invitation")]
     BadInvitation,
+    #[error("there were too many codes; ask again in {} seconds", .retry_after.as_secs())]
+    TooManyCodes { retry_after: Duration },
+    /// The code is wrong, or of no challenge, or was used, or is over, or was tried too often: the caller hears no difference.
+    #[error("the code is wrong, used or over")]
+    BadCode,
+    /// No second factor is due that a code to the phone could answer. Show the password again.
+    #[error("no second factor by phone is due")]
+    BadChallenge,
+    /// The proof is not ours, or was used, or is over. Ask for another code.
+    #[error("the proof is used or over")]
+    BadProof,
+    /// Of an authenticator: not of this session, or over. Begin again.
+    #[error("the enrolment is not of this session, or over")]
+    BadEnrolment,
+    /// The phone is the second factor: that has to be taken off first.
+    #[error("the phone is the second factor of the account")]
+    PhoneIsFactor,
+    #[error("the phone is not verified")]
+    PhoneNotVerified,
+    #[error("the account has no second factor")]
+    NoSecondFactor,
+    #[error("the account is disabled")]
+    Disabled,
     #[error("an account with this e-mail exists")]
     EmailTaken,
     #[error("the last active admin cannot go")]

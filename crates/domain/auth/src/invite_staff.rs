@@ -5,7 +5,9 @@ use infirmary_kernel::{
     Subject, Timestamp, Trail, WriteError,
 };
 
-use crate::{Account, AccountState, AccountStore, AuthError, Invitation, InvitationCode, InvitationStore, Invited};
+use crate::{
+    Account, AccountState, AccountStore, AuthError, Factors, Invitation, InvitationCode, InvitationStore, Invited,
+};
 
 #[derive(Debug, Clone)]
 pub struct NewStaff {
@@ -22,6 +24,8 @@ impl NewStaff {
             email: self.email,
             name: self.name,
             phone: self.phone,
+            phone_verified_at: None,
+            factors: Factors::NONE,
             role: self.role,
             state: AccountState::Invited,
             patient: None,
@@ -33,7 +37,14 @@ impl NewStaff {
 
     /// The account of somebody who was asked and did not come yet, as it is to be now.
     fn again(self, known: Account) -> Account {
-        Account { name: self.name, phone: self.phone, role: self.role, version: known.version + 1, ..known }
+        Account {
+            name: self.name,
+            phone: self.phone,
+            phone_verified_at: None,
+            role: self.role,
+            version: known.version + 1,
+            ..known
+        }
     }
 }
 
@@ -69,7 +80,9 @@ impl InviteStaff {
             let now = self.gate.now();
             let account = match self.accounts.credential(&staff.email).await? {
                 None => staff.clone().into_account(self.gate.mint(now), now),
-                Some(known) if known.account.state == AccountState::Invited => staff.clone().again(known.account),
+                Some(known) if known.account.state == AccountState::Invited && known.account.role.is_staff() => {
+                    staff.clone().again(known.account)
+                }
                 Some(_) => return Err(AuthError::EmailTaken),
             };
             let expires_at = now.plus(Duration::from_secs(Invitation::TTL_HOURS * 60 * 60));

@@ -4,7 +4,7 @@ use infirmary_kernel::{EmailAddress, Invalid, PersonName, fold};
 use secrecy::{ExposeSecret, SecretString};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::common::is_common;
+use crate::{Factors, common::is_common};
 
 /// A password as somebody typed it, in NFC and untrimmed. It is bounded, so that it can be hashed; it need not be good.
 #[derive(Debug, Clone)]
@@ -51,6 +51,8 @@ pub struct PasswordPolicy {
 impl PasswordPolicy {
     /// Of a password that stands alone, without a second factor.
     pub const MIN_CODE_POINTS: usize = 15;
+    /// Of a password beside a second factor.
+    pub const MIN_CODE_POINTS_WITH_FACTOR: usize = 8;
     /// How much of a password has to be something else than e-mail, name and house.
     pub const MIN_OWN_CODE_POINTS: usize = 8;
 
@@ -58,11 +60,21 @@ impl PasswordPolicy {
         Self { house_words: words(house) }
     }
 
-    pub fn choose(&self, text: &str, email: &EmailAddress, name: &PersonName) -> Result<NewPassword, Invalid> {
+    pub fn choose(
+        &self,
+        text: &str,
+        email: &EmailAddress,
+        name: &PersonName,
+        factors: Factors,
+    ) -> Result<NewPassword, Invalid> {
         let refusal = |detail: &'static str| Err(Invalid::new("/password", detail));
         let password = Password::parse(text)?;
-        if password.expose().chars().count() < Self::MIN_CODE_POINTS {
-            return refusal("must be at least 15 characters; several words are easy to remember");
+        if !Self::is_long_enough(&password, factors) {
+            return refusal(if factors.any() {
+                "must be at least 8 characters"
+            } else {
+                "must be at least 15 characters; several words are easy to remember"
+            });
         }
         if is_common(password.expose()) {
             return refusal("is one of the most used passwords; choose another");
@@ -73,6 +85,12 @@ impl PasswordPolicy {
             return refusal("is little more than the e-mail, the name or the house; add other words");
         }
         Ok(NewPassword(password))
+    }
+
+    /// For an account with these factors.
+    pub(crate) fn is_long_enough(password: &Password, factors: Factors) -> bool {
+        let least = if factors.any() { Self::MIN_CODE_POINTS_WITH_FACTOR } else { Self::MIN_CODE_POINTS };
+        password.expose().chars().count() >= least
     }
 }
 
@@ -114,9 +132,30 @@ impl fmt::Debug for PasswordHash {
 mod tests {
     use super::*;
 
-    fn choose(text: &str) -> Result<NewPassword, Invalid> {
+    fn choose_with(text: &str, factors: Factors) -> Result<NewPassword, Invalid> {
         let email = EmailAddress::parse("ada.lovelace@example.org").unwrap();
-        PasswordPolicy::new("St Mary's Hospital").choose(text, &email, &PersonName::parse("Ada Lovelace").unwrap())
+        let name = PersonName::parse("Ada Lovelace").unwrap();
+        PasswordPolicy::new("St Mary's Hospital").choose(text, &email, &name, factors)
+    }
+
+    fn choose(text: &str) -> Result<NewPassword, Invalid> {
+        choose_with(text, Factors::NONE)
+    }
+
+    #[test]
+    fn beside_a_second_factor_eight_characters_are_enough_but_no_common_ones() {
+        let factors = Factors { totp: true, whatsapp: false };
+        assert!(choose("plovdiv7").is_err() && choose_with("plovdiv7", factors).is_ok());
+        for bad in ["plovdi7", "password1", "12345678", "lovelace", "infirmary7", "stmarys1"] {
+            assert!(choose_with(bad, factors).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fifteen_characters_are_enough_and_fourteen_are_not() {
+        assert!(choose("plovdiv varna 7").is_ok());
+        assert!(choose("plovdiv varna7").is_err());
+        assert!(choose("\u{1f600}plovdiv varna7").is_ok(), "code points are counted, not bytes");
     }
 
     #[test]

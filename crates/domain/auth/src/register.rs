@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use infirmary_kernel::{EmailAddress, Gate, Origin, PatientId, PersonName, PhoneNumber};
 
-use crate::{Account, AuthError, NewAccount, PasswordHasher, PasswordPolicy, SessionTokens, TokenIssuer};
+use crate::{Account, AuthError, Factors, NewAccount, PasswordHasher, PasswordPolicy, SessionTokens, TokenIssuer};
 
 /// What somebody who registers themselves gives of the account. The password is as they typed it.
 pub struct Registration<'a> {
@@ -30,7 +30,7 @@ impl DecideRegistration {
         origin: &Origin,
     ) -> Result<(NewAccount, SessionTokens), AuthError> {
         let Registration { email, name, phone, password } = registration;
-        let password = self.policy.choose(password, &email, &name)?;
+        let password = self.policy.choose(password, &email, &name, Factors::NONE)?;
         let password = self.hasher.hash(password.as_password()).await?;
         let now = gate.now();
         let account = Account::of_patient(gate.mint(now), patient, email, name, phone, now);

@@ -200,6 +200,8 @@ pub struct LiveSession {
     pub patient: Option<PatientId>,
     pub authenticated_at: Timestamp,
     pub expires_at: Timestamp,
+    /// Whether the account has any second factor.
+    pub second_factor: bool,
 }
 
 #[cfg(test)]

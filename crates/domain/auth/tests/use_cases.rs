@@ -2,158 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
+mod common;
+
 use std::{
     collections::HashSet,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
+use common::{House, OTHER, PASSWORD, access, mail, password, policy, refresh, staff};
 use futures_util::future::join_all;
 use infirmary_auth::{
-    AcceptInvitation, Account, AccountChange, AccountState, AccountStore, AuthError, Authenticate, ChangeAccount,
-    ChangeMe, ChangePassword, CreateAdmin, DecideRegistration, EndSession, InviteStaff, Login, NewAccount, NewStaff,
-    Password, PasswordDoor, PasswordHasher, PasswordPolicy, Queries, RefreshSession, Registration, SessionTokens,
-    TokenIssuer,
-    testing::{FastHasher, MemoryAuth, PlainTokens, account, issuer},
+    AccountChange, AccountState, AccountStore, AuthError, Authenticate, ChangeMe, CreateAdmin, DecideRegistration,
+    FactorPolicy, InviteStaff, NewAccount, Registration,
+    testing::{FastHasher, PlainTokens, account},
 };
 use infirmary_kernel::{
-    AccessError, Action, Caller, EmailAddress, Event, Gate, Origin, Outcome, PageRequest, PersonName, Refused, Role,
-    WriteError,
-    testing::{CountingEntropy, CountingIds, ManualClock, fresh_id, origin, trail},
+    AccessError, Action, Outcome, PageRequest, PersonName, Refused, Role, WriteError,
+    testing::{CountingEntropy, fresh_id, origin, trail},
 };
-use secrecy::ExposeSecret;
-
-const PASSWORD: &str = "correct horse battery";
-const OTHER: &str = "incorrect donkey socket";
-
-struct House {
-    gate: Gate,
-    clock: Arc<ManualClock>,
-    store: Arc<MemoryAuth>,
-    hasher: Arc<FastHasher>,
-    issuer: TokenIssuer,
-}
-
-impl Default for House {
-    fn default() -> Self {
-        let (store, clock) = (Arc::new(MemoryAuth::default()), Arc::new(ManualClock::default()));
-        let journal = Arc::new(store.journal.clone());
-        let gate = Gate::new(journal.clone(), journal, clock.clone(), Arc::new(CountingIds::default()));
-        Self { gate, clock, store, hasher: Arc::default(), issuer: issuer() }
-    }
-}
-
-impl House {
-    fn door(&self) -> PasswordDoor {
-        PasswordDoor {
-            gate: self.gate.clone(),
-            accounts: self.store.clone(),
-            attempts: self.store.clone(),
-            hasher: self.hasher.clone(),
-        }
-    }
-    fn logins(&self) -> Login {
-        Login { door: self.door(), sessions: self.store.clone(), issuer: self.issuer.clone() }
-    }
-    fn refreshes(&self) -> RefreshSession {
-        RefreshSession { gate: self.gate.clone(), sessions: self.store.clone(), issuer: self.issuer.clone() }
-    }
-    fn ends(&self) -> EndSession {
-        EndSession { gate: self.gate.clone(), sessions: self.store.clone() }
-    }
-    fn password_changes(&self) -> ChangePassword {
-        ChangePassword { door: self.door(), policy: policy() }
-    }
-    fn invites(&self) -> InviteStaff {
-        InviteStaff {
-            gate: self.gate.clone(),
-            accounts: self.store.clone(),
-            invitations: self.store.clone(),
-            entropy: Arc::new(CountingEntropy::starting_at(1_000)),
-        }
-    }
-    fn accepts(&self) -> AcceptInvitation {
-        AcceptInvitation {
-            gate: self.gate.clone(),
-            invitations: self.store.clone(),
-            hasher: self.hasher.clone(),
-            policy: policy(),
-            issuer: self.issuer.clone(),
-        }
-    }
-    fn changes(&self) -> ChangeAccount {
-        ChangeAccount { gate: self.gate.clone(), accounts: self.store.clone(), attempts: self.store.clone() }
-    }
-    fn queries(&self) -> Queries {
-        Queries { gate: self.gate.clone(), accounts: self.store.clone(), sessions: self.store.clone() }
-    }
-
-    async fn authenticate(&self, token: &str) -> Result<Caller, AuthError> {
-        let gate = self.gate.clone();
-        let sessions = self.store.clone();
-        Authenticate { gate, tokens: Arc::new(PlainTokens), sessions }.run(token, origin()).await
-    }
-
-    /// An account with [`PASSWORD`].
-    async fn add(&self, email: &str, role: Role) -> Account {
-        let account = account(email, role);
-        let password = self.hasher.hash(&password(PASSWORD)).await.unwrap();
-        let new = NewAccount { account: account.clone(), password, session: None };
-        self.store.create(new, trail(Action::ACCOUNT_REGISTER)).await.unwrap();
-        account
-    }
-
-    async fn login_from(&self, email: &str, text: &str, address: &str) -> Result<SessionTokens, AuthError> {
-        let origin = Origin { address: address.parse().ok(), ..origin() };
-        self.logins().run(&mail(email), &password(text), &origin).await
-    }
-
-    async fn login(&self, email: &str, text: &str) -> Result<SessionTokens, AuthError> {
-        self.login_from(email, text, "192.0.2.1").await
-    }
-
-    /// Signed in with [`PASSWORD`].
-    async fn caller(&self, email: &str) -> Caller {
-        let tokens = self.login(email, PASSWORD).await.unwrap();
-        self.authenticate(access(&tokens)).await.unwrap()
-    }
-
-    async fn refresh(&self, token: &str) -> Result<SessionTokens, AuthError> {
-        self.refreshes().run(token, &origin()).await
-    }
-
-    fn last_event(&self) -> Event {
-        self.store.journal.events().pop().unwrap()
-    }
-
-    fn advance(&self, seconds: u64) {
-        self.clock.advance(Duration::from_secs(seconds));
-    }
-}
-
-fn policy() -> PasswordPolicy {
-    PasswordPolicy::new("St Mary's Hospital")
-}
-
-fn password(text: &str) -> Password {
-    Password::parse(text).unwrap()
-}
-
-fn mail(text: &str) -> EmailAddress {
-    EmailAddress::parse(text).unwrap()
-}
-
-fn access(tokens: &SessionTokens) -> &str {
-    tokens.access_token.expose_secret()
-}
-
-fn refresh(tokens: &SessionTokens) -> &str {
-    tokens.refresh_token.expose_secret()
-}
-
-fn staff(email: &str, role: Role) -> NewStaff {
-    NewStaff { email: mail(email), name: account(email, role).name, role, phone: None }
-}
 
 #[tokio::test]
 async fn who_signs_in_is_the_caller_until_the_token_is_over() {
@@ -367,7 +233,12 @@ async fn a_session_is_ended_by_its_owner_and_nobody_else() {
     house.ends().logout(&desk).await.unwrap();
     assert_eq!(house.queries().sessions(&desk).await.unwrap(), []);
     let gate = house.gate.clone();
-    let by_link = Authenticate { gate, tokens: Arc::new(PlainTokens), sessions: house.store.clone() };
+    let by_link = Authenticate {
+        gate,
+        tokens: Arc::new(PlainTokens),
+        sessions: house.store.clone(),
+        factor_policy: FactorPolicy::Optional,
+    };
     assert!(matches!(by_link.by_session(desk.session, origin()).await, Err(AuthError::Unauthenticated)));
     assert_eq!(by_link.by_session(bob.session, origin()).await.unwrap().account, bob.account);
 }

@@ -71,6 +71,9 @@ pub struct Caller {
     pub session: SessionId,
     /// When the caller last proved who they are: what step-up asks for.
     pub authenticated_at: Timestamp,
+    /// The house asks a second factor of the role, and the account has none yet: until then the caller may use the own
+    /// account, which is where one is set up, and nothing else.
+    pub must_enrol: bool,
     pub origin: Origin,
 }
 

@@ -59,6 +59,9 @@ pub enum Refused {
     /// The caller may, but has to prove who they are once more: 401 `insufficient_user_authentication` (RFC 9470).
     #[error("the last authentication is more than {max_age_minutes} minutes old")]
     StepUp { max_age_minutes: u64 },
+    /// The house asks for a second factor, and the caller has not set one up yet: 403, until they have.
+    #[error("a second factor has to be set up first")]
+    SecondFactor,
 }
 
 /// The store could not do its part. Says nothing of the request.

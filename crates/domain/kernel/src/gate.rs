@@ -36,6 +36,7 @@ impl Gate {
 
     /// Whether the role may at all, and how far. A refusal is in the audit trail before the caller hears of it.
     pub async fn admit(&self, caller: &Caller, permission: Permission, subject: Subject) -> Result<Reach, AccessError> {
+        let subject = self.enrolled(caller, permission, subject).await?;
         match permission.reach(caller.role) {
             Some(reach) => Ok(reach),
             None => Err(self.refuse(caller, subject, Refused::Role { role: caller.role, permission }).await),
@@ -51,11 +52,25 @@ impl Gate {
         patient: PatientId,
         subject: Subject,
     ) -> Result<Reach, AccessError> {
+        let subject = self.enrolled(caller, permission, subject).await?;
         match permission.reach(caller.role) {
             Some(Reach::Own) if !caller.is(patient) => Err(self.refuse(caller, subject, Refused::Hidden).await),
             Some(reach) => Ok(reach),
             None => Err(self.refuse(caller, subject, Refused::Role { role: caller.role, permission }).await),
         }
+    }
+
+    /// Turns away who has to set up a second factor first; the own account, where that is done, stays open.
+    async fn enrolled(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        subject: Subject,
+    ) -> Result<Subject, AccessError> {
+        if caller.must_enrol && permission != Permission::OwnAccount {
+            return Err(self.refuse(caller, subject, Refused::SecondFactor).await);
+        }
+        Ok(subject)
     }
 
     /// For what cannot be taken back: the caller's last authentication has to be a recent one.
@@ -74,6 +89,7 @@ impl Gate {
             Refused::NotTheirs { rule } => rule,
             Refused::Hidden => "not the caller's record",
             Refused::StepUp { .. } => "needs a recent authentication",
+            Refused::SecondFactor => "needs a second factor",
         };
         match self.journal.append(self.event(caller, Action::ACCESS_REFUSED, subject).refused(rule)).await {
             Ok(()) => refused.into(),

@@ -86,6 +86,7 @@ impl<T> Hash for Id<T> {
 pub mod marker {
     pub enum Account {}
     pub enum AuditEntry {}
+    pub enum Challenge {}
     pub enum Charge {}
     pub enum Diagnosis {}
     pub enum Image {}
@@ -103,6 +104,7 @@ pub mod marker {
 
 pub type AccountId = Id<marker::Account>;
 pub type AuditEntryId = Id<marker::AuditEntry>;
+pub type ChallengeId = Id<marker::Challenge>;
 pub type ChargeId = Id<marker::Charge>;
 pub type DiagnosisId = Id<marker::Diagnosis>;
 pub type ImageId = Id<marker::Image>;

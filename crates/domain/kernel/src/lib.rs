@@ -36,8 +36,8 @@ pub use digest::Sha256Digest;
 pub use error::{AccessError, FieldError, Invalid, Refused, StoreError, WriteError};
 pub use gate::Gate;
 pub use id::{
-    AccountId, AuditEntryId, ChargeId, DiagnosisId, Id, ImageId, InstanceId, MessageId, PatientId, PaymentId, RefundId,
-    ReportId, RequestId, SessionId, StudyId, TaskId, marker,
+    AccountId, AuditEntryId, ChallengeId, ChargeId, DiagnosisId, Id, ImageId, InstanceId, MessageId, PatientId,
+    PaymentId, RefundId, ReportId, RequestId, SessionId, StudyId, TaskId, marker,
 };
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
 #[cfg(feature = "test-support")]

@@ -114,6 +114,7 @@ pub fn caller(role: Role) -> Caller {
         patient: None,
         session: fresh_id(),
         authenticated_at: ManualClock::default().now(),
+        must_enrol: false,
         origin: origin(),
     }
 }

@@ -26,9 +26,17 @@ actions! {
     ACCOUNT_READ = "account.read";
     ACCOUNT_CHANGE = "account.change";
     ACCOUNT_DEACTIVATE = "account.deactivate";
+    ACCOUNT_RESTART = "account.restart";
     INVITATION_ACCEPT = "invitation.accept";
     PASSWORD_CHANGE = "password.change";
+    PASSWORD_RESET = "password.reset";
+    CODE_REQUEST = "code.request";
+    CODE_VERIFY = "code.verify";
+    PHONE_VERIFY = "phone.verify";
+    FACTOR_CHANGE = "factor.change";
     SESSION_START = "session.start";
+    SESSION_CHALLENGE = "session.challenge";
+    SESSION_CONFIRM = "session.confirm";
     SESSION_REFRESH = "session.refresh";
     SESSION_REUSE = "session.reuse";
     SESSION_END = "session.end";

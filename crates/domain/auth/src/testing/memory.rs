@@ -6,14 +6,17 @@ use std::{
 
 use async_trait::async_trait;
 use infirmary_kernel::{
-    AccountId, Cursor, EmailAddress, Page, PageRequest, Role, SessionId, Sha256Digest, StoreError, Trail, WriteError,
+    AccountId, ChallengeId, Cursor, EmailAddress, Page, PageRequest, PhoneNumber, Role, SessionId, Sha256Digest,
+    StoreError, Timestamp, Trail, WriteError,
     testing::{MemoryJournal, locked},
 };
 
 use crate::{
-    AcceptedInvitation, Account, AccountState, AccountStore, Admission, Attempt, AttemptStore, ChangedAccount,
-    ChangedPassword, Counter, CounterKey, Credential, Invitation, InvitationStore, Invited, LiveSession, NewAccount,
-    PasswordHash, Rotation, Session, SessionStore, StartedSession, attempts, law,
+    AcceptedInvitation, Account, AccountState, AccountStore, Admission, AnsweredChallenge, Attempt, AttemptStore,
+    Challenge, ChangedAccount, ChangedFactors, ChangedPassword, CodeCounter, CodePurpose, CodeStore, ConfirmedSession,
+    CountedRequest, Counter, CounterKey, Credential, FactorStore, Granted, Invitation, InvitationStore, Invited,
+    KeptFactors, LiveSession, NewAccount, OpenedChallenge, PasswordHash, ResetPassword, Rotation, Session,
+    SessionStore, Spent, StartedSession, attempts, code_limits, law,
 };
 
 #[derive(Default)]
@@ -23,6 +26,9 @@ struct Rows {
     invitations: HashMap<AccountId, Invitation>,
     sessions: BTreeMap<SessionId, Session>,
     counters: HashMap<CounterKey, Counter>,
+    challenges: BTreeMap<ChallengeId, Challenge>,
+    code_counters: HashMap<CounterKey, CodeCounter>,
+    factors: HashMap<AccountId, KeptFactors>,
 }
 
 impl Rows {
@@ -46,6 +52,31 @@ impl Rows {
         sessions
     }
 
+    /// Ends every session of the account but `keep`, and every challenge.
+    fn end_all(&mut self, account: AccountId, keep: Option<SessionId>) {
+        self.sessions.retain(|id, session| session.account != account || Some(*id) == keep);
+        self.challenges.retain(|_, challenge| challenge.account != Some(account));
+    }
+
+    /// What an account without these factors does not keep.
+    fn drop_factors(&mut self, account: &Account) {
+        let kept = self.factors.entry(account.id).or_default();
+        if !account.factors.totp {
+            kept.authenticator = None;
+        }
+        if !account.factors.any() {
+            kept.recovery.clear();
+        }
+    }
+
+    fn is_proved(&self, account: AccountId, password: &PasswordHash) -> bool {
+        self.is_active(account) && self.passwords.get(&account) == Some(password)
+    }
+
+    fn is_active(&self, account: AccountId) -> bool {
+        self.accounts.get(&account).is_some_and(Account::is_active)
+    }
+
     fn start(&mut self, session: Session) {
         let account = session.account;
         self.sessions.insert(session.id, session);
@@ -55,7 +86,7 @@ impl Rows {
     }
 }
 
-/// Accounts, invitations, sessions and counters in memory. Clones are the same memory.
+/// Accounts, invitations, sessions, challenges, factors and counters in memory. Clones are the same memory.
 #[derive(Clone, Default)]
 pub struct MemoryAuth {
     rows: Arc<Mutex<Rows>>,
@@ -91,9 +122,10 @@ impl AccountStore for MemoryAuth {
             return Err(WriteError::Conflict { law: law::LAST_ADMIN });
         }
         if changed.cut_off {
-            rows.sessions.retain(|_, session| session.account != account.id);
+            rows.end_all(account.id, None);
             rows.invitations.remove(&account.id);
         }
+        rows.drop_factors(&account);
         rows.accounts.insert(account.id, account);
         self.keep(changed.trail)
     }
@@ -104,7 +136,7 @@ impl AccountStore for MemoryAuth {
             Some(password) if *password == changed.from => *password = changed.to,
             _ => return Err(WriteError::Stale),
         }
-        rows.sessions.retain(|id, session| session.account != changed.account || *id == changed.keep);
+        rows.end_all(changed.account, Some(changed.keep));
         self.keep(changed.trail)
     }
 
@@ -117,6 +149,12 @@ impl AccountStore for MemoryAuth {
         let account = rows.accounts.values().find(|account| account.email == *email);
         Ok(account
             .map(|account| Credential { account: account.clone(), password: rows.passwords.get(&account.id).cloned() }))
+    }
+
+    async fn verified(&self, phone: &PhoneNumber) -> Result<Vec<Account>, StoreError> {
+        let rows = locked(&self.rows);
+        let known = rows.accounts.values().filter(|account| account.is_active());
+        Ok(known.filter(|account| account.verified_phone() == Some(phone)).take(2).cloned().collect())
     }
 
     async fn list(&self, role: Option<Role>, page: &PageRequest) -> Result<Page<Account>, StoreError> {
@@ -177,8 +215,7 @@ impl SessionStore for MemoryAuth {
     async fn start(&self, started: StartedSession) -> Result<(), WriteError> {
         let mut rows = locked(&self.rows);
         let account = started.session.account;
-        let active = rows.accounts.get(&account).is_some_and(Account::is_active);
-        if !active || rows.passwords.get(&account) != Some(&started.proved) {
+        if !rows.is_proved(account, &started.proved) {
             return Err(WriteError::Stale);
         }
         if let Some(replacement) = started.replacement {
@@ -195,6 +232,16 @@ impl SessionStore for MemoryAuth {
             _ => return Err(WriteError::Stale),
         }
         self.keep(trail)
+    }
+
+    async fn confirm(&self, confirmed: ConfirmedSession) -> Result<(), WriteError> {
+        let mut rows = locked(&self.rows);
+        let proved = rows.is_proved(confirmed.account, &confirmed.proved);
+        match rows.sessions.get_mut(&confirmed.session) {
+            Some(session) if proved && session.account == confirmed.account => session.authenticated_at = confirmed.at,
+            _ => return Err(WriteError::Stale),
+        }
+        self.keep(confirmed.trail)
     }
 
     async fn end(&self, session: SessionId, account: AccountId, trail: Trail) -> Result<(), WriteError> {
@@ -216,6 +263,7 @@ impl SessionStore for MemoryAuth {
                 patient: account.patient,
                 authenticated_at: session.authenticated_at,
                 expires_at: session.expires_at,
+                second_factor: account.factors.any(),
             })
         }))
     }
@@ -259,5 +307,168 @@ impl AttemptStore for MemoryAuth {
     async fn clear(&self, key: &CounterKey) -> Result<(), StoreError> {
         locked(&self.rows).counters.remove(key);
         Ok(())
+    }
+}
+
+impl Rows {
+    fn count(&mut self, request: &CountedRequest) -> Admission {
+        let stored = |rows: &Self, key: &CounterKey| rows.code_counters.get(key).cloned().unwrap_or_default();
+        let house_key = CounterKey::house();
+        let mut number = stored(self, &request.number);
+        let mut address = request.address.as_ref().map(|key| stored(self, key));
+        let mut house = request.sent.then(|| stored(self, &house_key));
+        let counters =
+            code_limits::CodeCounters { number: &mut number, address: address.as_mut(), house: house.as_mut() };
+        let admission = code_limits::admit(counters, request.max_per_day, request.at);
+        self.code_counters.insert(request.number.clone(), number);
+        self.code_counters.extend(request.address.clone().zip(address));
+        self.code_counters.extend(house.map(|house| (house_key, house)));
+        admission
+    }
+
+    /// What was spent is gone; or nothing is changed.
+    fn spend(&mut self, account: AccountId, spent: &Spent) -> Result<(), WriteError> {
+        let kept = self.factors.entry(account).or_default();
+        match spent {
+            Spent::Code => {}
+            Spent::Step(step) => match &mut kept.authenticator {
+                Some(authenticator) if authenticator.last_step < *step => authenticator.last_step = *step,
+                _ => return Err(WriteError::Stale),
+            },
+            Spent::RecoveryCode(digest) => {
+                let place = kept.recovery.iter().position(|kept| kept == digest).ok_or(WriteError::Stale)?;
+                kept.recovery.remove(place);
+            }
+        }
+        Ok(())
+    }
+
+    fn grant(&mut self, answered: &AnsweredChallenge) -> Result<(), WriteError> {
+        match &answered.granted {
+            Granted::Session(session) => self.start(session.clone()),
+            Granted::SecondFactor(challenge) => {
+                self.challenges.insert(challenge.id, challenge.clone());
+            }
+            Granted::Confirmation { session, at } => match self.sessions.get_mut(session) {
+                Some(session) if session.account == answered.account => session.authenticated_at = *at,
+                _ => return Err(WriteError::Stale),
+            },
+            Granted::VerifiedPhone(account) => {
+                self.before(account)?;
+                self.accounts.insert(account.id, account.clone());
+            }
+            Granted::Proof { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CodeStore for MemoryAuth {
+    async fn open(&self, opened: OpenedChallenge) -> Result<Admission, WriteError> {
+        let mut rows = locked(&self.rows);
+        let OpenedChallenge { challenge, request, password, trail } = opened;
+        if let (Some(password), Some(account)) = (password, challenge.account) {
+            if !rows.is_proved(account, &password.proved) {
+                return Err(WriteError::Stale);
+            }
+            rows.passwords.extend(password.replacement.map(|replacement| (account, replacement)));
+        }
+        if let Some(request) = request {
+            let admission = rows.count(&request);
+            if admission != Admission::Admitted {
+                return Ok(admission);
+            }
+            let same = |other: &Challenge| other.purpose == challenge.purpose && other.phone == challenge.phone;
+            rows.challenges.retain(|_, other| !same(other));
+        }
+        rows.challenges.insert(challenge.id, challenge);
+        self.keep(trail)?;
+        Ok(Admission::Admitted)
+    }
+
+    async fn find(&self, challenge: ChallengeId) -> Result<Option<Challenge>, StoreError> {
+        Ok(locked(&self.rows).challenges.get(&challenge).cloned())
+    }
+
+    async fn attempt(
+        &self,
+        challenge: ChallengeId,
+        session: Option<SessionId>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut rows = locked(&self.rows);
+        let found = rows.challenges.get_mut(&challenge);
+        let may = |challenge: &Challenge| !challenge.proved && !challenge.is_over(at) && challenge.is_for(session);
+        Ok(match found.filter(|challenge| may(challenge) && challenge.tries < Challenge::MAX_TRIES) {
+            Some(challenge) => {
+                challenge.tries += 1;
+                true
+            }
+            None => false,
+        })
+    }
+
+    async fn answer(&self, answered: AnsweredChallenge) -> Result<(), WriteError> {
+        let mut rows = locked(&self.rows);
+        let waits = rows.challenges.get(&answered.challenge).is_some_and(|challenge| !challenge.proved);
+        if !waits || !rows.is_active(answered.account) {
+            return Err(WriteError::Stale);
+        }
+        let before = rows.factors.get(&answered.account).cloned();
+        rows.spend(answered.account, &answered.spent)?;
+        if let Err(error) = rows.grant(&answered) {
+            match before {
+                Some(before) => rows.factors.insert(answered.account, before),
+                None => rows.factors.remove(&answered.account),
+            };
+            return Err(error);
+        }
+        match (&answered.granted, rows.challenges.get_mut(&answered.challenge)) {
+            (Granted::Proof { until }, Some(challenge)) => {
+                challenge.proved = true;
+                challenge.expires_at = *until;
+            }
+            _ => {
+                rows.challenges.remove(&answered.challenge);
+            }
+        }
+        self.keep(answered.trail)
+    }
+
+    async fn reset_password(&self, reset: ResetPassword) -> Result<(), WriteError> {
+        let mut rows = locked(&self.rows);
+        let good = rows.challenges.get(&reset.challenge).is_some_and(|challenge| {
+            challenge.proved
+                && challenge.purpose == CodePurpose::PasswordReset
+                && challenge.account == Some(reset.account)
+        });
+        if !good || !rows.is_active(reset.account) {
+            return Err(WriteError::Stale);
+        }
+        rows.end_all(reset.account, None);
+        rows.passwords.insert(reset.account, reset.password);
+        self.keep(reset.trail)
+    }
+}
+
+#[async_trait]
+impl FactorStore for MemoryAuth {
+    async fn change(&self, changed: ChangedFactors) -> Result<(), WriteError> {
+        let mut rows = locked(&self.rows);
+        let account = changed.account;
+        rows.before(&account)?;
+        let mut kept = rows.factors.remove(&account.id).unwrap_or_default();
+        kept.authenticator = changed.authenticator.or(kept.authenticator);
+        kept.recovery = changed.recovery.unwrap_or(kept.recovery);
+        rows.factors.insert(account.id, kept);
+        rows.drop_factors(&account);
+        rows.end_all(account.id, Some(changed.keep));
+        rows.accounts.insert(account.id, account);
+        self.keep(changed.trail)
+    }
+
+    async fn find(&self, account: AccountId) -> Result<KeptFactors, StoreError> {
+        Ok(locked(&self.rows).factors.get(&account).cloned().unwrap_or_default())
     }
 }

@@ -14,14 +14,15 @@ use std::{
 
 use async_trait::async_trait;
 use infirmary_kernel::{
-    AccountId, Clock, EmailAddress, PersonName, PhoneNumber, Role, SessionId, Sha256Digest, Signer,
+    AccountId, Clock, EmailAddress, PersonName, PhoneNumber, Role, SessionId, Sha256Digest, Signer, Timestamp,
     testing::{CountingEntropy, ManualClock, TestSigner, fresh_id},
 };
 use secrecy::SecretString;
 
 use crate::{
-    AccessClaims, AccessTokens, Account, AccountState, AccountStore, AttemptStore, HasherError, InvitationStore,
-    Password, PasswordHash, PasswordHasher, SessionStore, TokenIssuer, Verdict,
+    AccessClaims, AccessTokens, Account, AccountState, AccountStore, AttemptStore, AuthenticatorInvitation,
+    AuthenticatorSecret, Authenticators, CodeStore, FactorStore, Factors, HasherError, InvitationStore, Password,
+    PasswordHash, PasswordHasher, SessionStore, TokenIssuer, Verdict,
 };
 
 pub use memory::MemoryAuth;
@@ -33,12 +34,24 @@ pub struct Stores {
     pub invitations: Arc<dyn InvitationStore>,
     pub sessions: Arc<dyn SessionStore>,
     pub attempts: Arc<dyn AttemptStore>,
+    pub codes: Arc<dyn CodeStore>,
+    pub factors: Arc<dyn FactorStore>,
 }
 
 impl Stores {
     /// Of an adapter that is all of them.
-    pub fn of<S: AccountStore + InvitationStore + SessionStore + AttemptStore + 'static>(store: Arc<S>) -> Self {
-        Self { accounts: store.clone(), invitations: store.clone(), sessions: store.clone(), attempts: store }
+    pub fn of<S>(store: Arc<S>) -> Self
+    where
+        S: AccountStore + InvitationStore + SessionStore + AttemptStore + CodeStore + FactorStore + 'static,
+    {
+        Self {
+            accounts: store.clone(),
+            invitations: store.clone(),
+            sessions: store.clone(),
+            attempts: store.clone(),
+            codes: store.clone(),
+            factors: store,
+        }
     }
 }
 
@@ -50,6 +63,8 @@ pub fn account(email: &str, role: Role) -> Account {
         email: EmailAddress::parse(email).expect("an e-mail of a test is valid"),
         name: PersonName::parse("Ada Lovelace").expect("a name of a test is valid"),
         phone: PhoneNumber::parse("+9647501234567").ok(),
+        phone_verified_at: None,
+        factors: Factors::NONE,
         role,
         state: AccountState::Active,
         patient: (role == Role::Patient).then(fresh_id),
@@ -92,6 +107,45 @@ impl AccessTokens for PlainTokens {
             expires_at: expires_at.parse().ok()?,
         };
         signed.then_some(claims)
+    }
+}
+
+/// Six digits of SHA-256 over secret and step. As strict as a real authenticator, and no real one.
+pub struct PlainAuthenticators;
+
+impl PlainAuthenticators {
+    const STEP_SECONDS: i64 = 30;
+
+    /// What the application shows into which that secret, in hexadecimal, was brought.
+    pub fn code(secret: &str, now: Timestamp) -> String {
+        Self::code_of(secret, u64::try_from(now.unix_seconds() / Self::STEP_SECONDS).unwrap_or(0))
+    }
+
+    fn code_of(secret: &str, step: u64) -> String {
+        let mac = TestSigner.mac("plain authenticator", format!("{secret}{step}").as_bytes());
+        let number = mac.iter().take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+        format!("{:06}", number % 1_000_000)
+    }
+
+    fn text(secret: &AuthenticatorSecret) -> String {
+        secret.expose().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Authenticators for PlainAuthenticators {
+    fn invitation(&self, secret: &AuthenticatorSecret, email: &EmailAddress) -> AuthenticatorInvitation {
+        let text = Self::text(secret);
+        AuthenticatorInvitation {
+            uri: format!("otpauth://totp/{}?secret={text}", email.as_str()).into(),
+            qr_code: format!("<svg>{text}</svg>").into(),
+            secret: text.into(),
+        }
+    }
+
+    fn step_of(&self, code: &str, secret: &AuthenticatorSecret, now: Timestamp) -> Option<u64> {
+        let step = u64::try_from(now.unix_seconds() / Self::STEP_SECONDS).ok()?;
+        let text = Self::text(secret);
+        [step, step - 1, step + 1].into_iter().find(|step| Self::code_of(&text, *step) == code)
     }
 }
 

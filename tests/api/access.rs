@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
 use infirmary_kernel::Role;
 use infirmary_tests::{PASSWORD, TestApp, User, unique_email};
 use reqwest::StatusCode;
@@ -116,4 +119,58 @@ async fn a_changed_password_ends_the_other_sessions_and_keeps_this_one() {
     app.get(&phone, "/v1/me").await.problem(401);
     app.get(&laptop, "/v1/me").await.expect(StatusCode::OK);
     app.sign_in(&phone.email, "nine loud crows at dawn").await;
+}
+
+#[tokio::test]
+async fn fifty_refreshes_with_one_token_at_once_get_one_successor() {
+    let app = TestApp::start().await;
+    let patient = app.as_patient().await;
+    let body = json!({"refreshToken": patient.refresh_token});
+    let nobody = app.nobody();
+    let answers = join_all((0..50).map(|_| app.post(&nobody, "/v1/auth/refresh", &body))).await;
+    let successors: HashSet<String> =
+        answers.iter().map(|answer| User::of(&answer.expect(StatusCode::OK)).refresh_token).collect();
+    assert_eq!(successors.len(), 1);
+    assert!(!successors.contains(&patient.refresh_token));
+}
+
+#[tokio::test]
+async fn of_fifty_registrations_of_one_email_in_different_case_at_once_one_wins() {
+    let app = TestApp::start().await;
+    let email = unique_email("race");
+    let spelt = |n: usize| {
+        let upper = |(place, c): (usize, char)| if (n >> (place % 6)) & 1 == 1 { c.to_ascii_uppercase() } else { c };
+        email.chars().enumerate().map(upper).collect::<String>()
+    };
+    let nobody = app.nobody();
+    let answers = join_all((0..50).map(async |n| {
+        let body = json!({"email": spelt(n), "password": PASSWORD, "name": "Rae Race"});
+        app.post(&nobody, "/v1/auth/register", &body).await
+    }))
+    .await;
+    // Who finds too many passwords before theirs is told to come again, and then hears the same as the others.
+    let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!(count(StatusCode::CREATED), 1);
+    assert_eq!(count(StatusCode::CONFLICT) + count(StatusCode::SERVICE_UNAVAILABLE), 49);
+    let accounts = app.get(&app.as_admin(), "/v1/accounts?role=patient").await.expect(StatusCode::OK);
+    assert_eq!(accounts["items"].as_array().unwrap().len(), 1);
+    let again = json!({"email": spelt(63), "password": PASSWORD, "name": "Rae Race"});
+    app.post(&nobody, "/v1/auth/register", &again).await.problem(409);
+}
+
+#[tokio::test]
+async fn of_the_last_two_admins_who_demote_each_other_at_once_one_stays() {
+    let app = TestApp::start().await;
+    let (one, two) = (app.as_admin(), app.as_staff(Role::Admin).await);
+    let path = |admin: &User| format!("/v1/accounts/{}", admin.account);
+    let (of_one, of_two) = (path(&one), path(&two));
+    let etags = [app.get(&two, &of_one).await, app.get(&one, &of_two).await].map(|answer| answer.etag().to_owned());
+    let demoted = json!({"role": "doctor"});
+    let answers =
+        tokio::join!(app.patch(&one, &of_two, &etags[1], &demoted), app.patch(&two, &of_one, &etags[0], &demoted),);
+    let statuses = [answers.0.status, answers.1.status];
+    assert_eq!(statuses.iter().filter(|status| **status == StatusCode::OK).count(), 1, "{statuses:?}");
+    let stays = if answers.0.status == StatusCode::OK { &one } else { &two };
+    let admins = app.get(stays, "/v1/accounts?role=admin").await.expect(StatusCode::OK);
+    assert_eq!(admins["items"].as_array().unwrap().len(), 1);
 }

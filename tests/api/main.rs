@@ -3,7 +3,9 @@
 
 mod access;
 mod audit;
+mod codes;
 mod diagnoses;
+mod factors;
 mod financials;
 mod form;
 mod patients;

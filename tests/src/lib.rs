@@ -1,10 +1,15 @@
 //! What tests across crates share: the real server on port 0 with an empty house, and people who are signed in to it.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
-use std::{net::SocketAddr, sync::mpsc, thread::JoinHandle};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use actix_web::{dev::ServerHandle, rt};
-use infirmary_kernel::{EmailAddress, PersonName, Role};
+use infirmary_kernel::{Clock, EmailAddress, PersonName, Role, testing::ManualClock};
 use infirmary_server::{
     command::serve,
     config::Config,
@@ -24,6 +29,8 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub client: Client,
     pub folder: TempDir,
+    /// The server's clock, of one that was started with [`TestApp::start_at_rest`].
+    pub clock: Option<Arc<ManualClock>>,
     admin: User,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
@@ -55,12 +62,26 @@ impl TestApp {
 
     /// With settings beside the defaults of a test.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_by(settings, None).await
+    }
+
+    /// On a clock that stands until it is moved.
+    pub async fn start_at_rest(settings: &[(&str, &str)]) -> Self {
+        Self::start_by(settings, Some(Arc::default())).await
+    }
+
+    async fn start_by(settings: &[(&str, &str)], clock: Option<Arc<ManualClock>>) -> Self {
+        let server_clock = clock.clone();
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), settings);
         let (started, has_started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             rt::System::new().block_on(async move {
-                let wired = wiring::wire(&config, TEST_HASH_COST).await.unwrap();
+                let wired = match server_clock {
+                    None => wiring::wire(&config, TEST_HASH_COST).await,
+                    Some(clock) => wiring::wire_at(&config, TEST_HASH_COST, clock).await,
+                };
+                let wired = wired.unwrap();
                 let (email, name) =
                     (EmailAddress::parse(ADMIN_EMAIL).unwrap(), PersonName::parse("Ada Admin").unwrap());
                 wired.create_admin.run(email, name, PASSWORD).await.unwrap();
@@ -70,14 +91,58 @@ impl TestApp {
             });
         });
         let (address, handle) = has_started.recv().unwrap();
-        let mut app =
-            Self { address, client: Client::new(), folder, admin: User::default(), handle, thread: Some(thread) };
+        let mut app = Self {
+            address,
+            client: Client::new(),
+            folder,
+            clock,
+            admin: User::default(),
+            handle,
+            thread: Some(thread),
+        };
         app.admin = app.sign_in(ADMIN_EMAIL, PASSWORD).await;
         app
     }
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Moves the clock of the server.
+    pub fn advance(&self, seconds: u64) {
+        self.clock.as_ref().unwrap().advance(Duration::from_secs(seconds));
+    }
+
+    /// The server's time, of one on a clock of its own.
+    pub fn unix_seconds(&self) -> u64 {
+        u64::try_from(self.clock.as_ref().unwrap().now().unix_seconds()).unwrap()
+    }
+
+    /// The codes that wait to be sent to the phone, oldest first: what its holder would read. No worker sends in a test.
+    pub fn codes(&self, phone: &str) -> Vec<String> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(self.folder.path().join("infirmary.db"), flags).unwrap();
+        let mut find =
+            database.prepare("SELECT code FROM messages WHERE recipient = ? ORDER BY created_at, id").unwrap();
+        find.query_map([phone], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// The last code that was sent to the phone.
+    pub fn code(&self, phone: &str) -> String {
+        self.codes(phone).pop().unwrap()
+    }
+
+    /// Proves by a code that the phone is the user's.
+    pub async fn verify_phone(&self, user: &User, phone: &str) {
+        let asked = json!({"phone": phone, "purpose": "phoneVerification"});
+        let asked = self.post(user, "/v1/auth/otp", &asked).await.expect(StatusCode::ACCEPTED);
+        self.answer(user, &asked, &self.code(phone)).await.expect(StatusCode::OK);
+    }
+
+    /// Answers the challenge in an answer.
+    pub async fn answer(&self, user: &User, asked: &Value, code: &str) -> Answer {
+        let path = format!("/v1/auth/otp/{}/verify", asked["challenge"]["id"].as_str().unwrap());
+        self.post(user, &path, &json!({"code": code})).await
     }
 
     pub fn nobody(&self) -> User {

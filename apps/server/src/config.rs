@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use infirmary_auth::{CallingCode, CodePolicy, FactorPolicy};
 use infirmary_kernel::Currency;
 use secrecy::SecretString;
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub public_url: String,
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<IpAddr>,
+    pub codes: CodePolicy,
+    pub second_factor: FactorPolicy,
     pub metrics_listen: Option<SocketAddr>,
     pub metrics_token: Option<SecretString>,
     pub workers: usize,
@@ -79,7 +82,10 @@ pub const NAMES: &[&str] = &[
     "INFIRMARY_METRICS_LISTEN",
     "INFIRMARY_METRICS_TOKEN",
     "INFIRMARY_OBJECTS",
+    "INFIRMARY_OTP_COUNTRIES",
+    "INFIRMARY_OTP_MAX_PER_DAY",
     "INFIRMARY_PUBLIC_URL",
+    "INFIRMARY_REQUIRE_SECOND_FACTOR",
     "INFIRMARY_SECRETS_DIR",
     "INFIRMARY_STORE",
     "INFIRMARY_TRUSTED_PROXIES",
@@ -157,6 +163,27 @@ impl Config {
                     parse("INFIRMARY_TRUSTED_PROXIES", address, || "give IP addresses, with commas between".into())
                 })
                 .collect::<Result<_, _>>()?,
+            codes: CodePolicy {
+                countries: list(given("INFIRMARY_OTP_COUNTRIES"))
+                    .map(|code| {
+                        CallingCode::parse(code).ok_or_else(|| ConfigError::Refused {
+                            name: "INFIRMARY_OTP_COUNTRIES",
+                            why: "give the beginnings of phone numbers such as +964,+44, with commas between".into(),
+                        })
+                    })
+                    .collect::<Result<_, _>>()?,
+                max_per_day: match given("INFIRMARY_OTP_MAX_PER_DAY") {
+                    None => CodePolicy::DEFAULT_MAX_PER_DAY,
+                    Some(count) => parse("INFIRMARY_OTP_MAX_PER_DAY", count, || {
+                        "give how many codes may be sent in 24 hours, from 0 to 4294967295".into()
+                    })?,
+                },
+            },
+            second_factor: parse(
+                "INFIRMARY_REQUIRE_SECOND_FACTOR",
+                given("INFIRMARY_REQUIRE_SECOND_FACTOR").unwrap_or("none"),
+                || "give none or staff".into(),
+            )?,
             metrics_listen: given("INFIRMARY_METRICS_LISTEN")
                 .map(|address| {
                     parse("INFIRMARY_METRICS_LISTEN", address, || {
@@ -286,6 +313,9 @@ mod tests {
             ("INFIRMARY_CORS_ORIGINS", "*"),
             ("INFIRMARY_TRUSTED_PROXIES", "10.0.0.0/8"),
             ("INFIRMARY_METRICS_TOKEN", "short"),
+            ("INFIRMARY_OTP_COUNTRIES", "GB"),
+            ("INFIRMARY_OTP_MAX_PER_DAY", "many"),
+            ("INFIRMARY_REQUIRE_SECOND_FACTOR", "everybody"),
             ("INFIRMARY_WORKERS", "0"),
             ("INFIRMARY_LOG_FORMAT", "xml"),
         ] {

@@ -8,9 +8,10 @@ use std::{
 
 use infirmary_audit::{AuditLog, VerifyChain};
 use infirmary_auth::{
-    AcceptInvitation, AccountStore, AttemptStore, Authenticate, ChangeAccount, ChangeMe, ChangePassword, CreateAdmin,
-    DecideRegistration, EndSession, InvitationStore, InviteStaff, Login, PasswordDoor, PasswordHasher, PasswordPolicy,
-    RefreshSession, SessionStore, TokenIssuer,
+    AcceptInvitation, AccountStore, AnswerChallenge, AttemptStore, Authenticate, Authenticators, ChangeAccount,
+    ChangeFactors, ChangeMe, ChangePassword, CodeStore, ConfirmSession, CreateAdmin, DecideRegistration, EndSession,
+    EnrolAuthenticator, FactorStore, InvitationStore, InviteStaff, Login, PasswordDoor, PasswordHasher, PasswordPolicy,
+    RefreshSession, RequestCode, ResetPasswordByCode, RestartAccount, SessionStore, TokenIssuer,
 };
 use infirmary_diagnosis::{
     AmendDiagnosis, ChangeDraft, ChangeTask, ConfirmDiagnosis, CreateTask, DiagnosisError, DiagnosisStore, EnsureTasks,
@@ -32,7 +33,7 @@ use infirmary_reports::{PdfInspector, ReceivePdf, ReportStore, Typesetter};
 use infirmary_sqlite::{OpenError, SqliteStore};
 use infirmary_system::{
     BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, OsEntropy,
-    PEPPER_FILE, SystemClock, SystemIds,
+    PEPPER_FILE, SystemClock, SystemIds, TotpAuthenticators,
 };
 use infirmary_workflows::{
     Inspection, IssueReport, Overview, OverviewQueries, RecordStudy, RegisterAccount, Registry, ReportIssuer,
@@ -42,8 +43,9 @@ use infirmary_workflows::{
 use crate::{
     config::{self, Config, ObjectsUrl, StoreUrl},
     http::{
-        App, accounts::Accounts, audit::Audit, auth::Auth, diagnoses::Diagnoses, financials::Financials, links::Links,
-        metrics::Metrics, patients::Patients, reports::Reports, studies::Studies, tasks::Tasks,
+        App, accounts::Accounts, audit::Audit, auth::Auth, codes::Codes, diagnoses::Diagnoses, factors::Factors,
+        financials::Financials, links::Links, metrics::Metrics, patients::Patients, reports::Reports, studies::Studies,
+        tasks::Tasks,
     },
     sweeper::Sweeper,
 };
@@ -132,6 +134,8 @@ struct Stores {
     invitations: Arc<dyn InvitationStore>,
     sessions: Arc<dyn SessionStore>,
     attempts: Arc<dyn AttemptStore>,
+    codes: Arc<dyn CodeStore>,
+    factors: Arc<dyn FactorStore>,
     patients: Arc<dyn PatientStore>,
     diagnoses: Arc<dyn DiagnosisStore>,
     tasks: Arc<dyn TaskStore>,
@@ -150,6 +154,7 @@ impl Stores {
     fn of<S>(store: S) -> Self
     where
         S: Journal + Receipts + Readiness + AccountStore + InvitationStore + SessionStore + AttemptStore,
+        S: CodeStore + FactorStore,
         S: PatientStore + DiagnosisStore + TaskStore + ImageStore + ReportStore + AuditLog + Ledger + LedgerQueries,
         S: Overview + Registry + StudyRecorder + ReportIssuer + 'static,
     {
@@ -162,6 +167,8 @@ impl Stores {
             invitations: store.clone(),
             sessions: store.clone(),
             attempts: store.clone(),
+            codes: store.clone(),
+            factors: store.clone(),
             patients: store.clone(),
             diagnoses: store.clone(),
             tasks: store.clone(),
@@ -212,6 +219,7 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
     let access = Arc::new(JwtTokens::new(config.public_url.as_str(), &keyring.tokens));
     let issuer = TokenIssuer { access: access.clone(), signer: signer.clone(), entropy: entropy.clone() };
     let policy = PasswordPolicy::new(&config.house.name);
+    let authenticators: Arc<dyn Authenticators> = Arc::new(TotpAuthenticators::new(&config.house.name));
     let door = PasswordDoor {
         gate: gate.clone(),
         accounts: stores.accounts.clone(),
@@ -248,28 +256,95 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
 
     let app = App {
         auth: Auth {
-            authenticate: Authenticate { gate: gate.clone(), tokens: access, sessions: stores.sessions.clone() },
+            authenticate: Authenticate {
+                gate: gate.clone(),
+                tokens: access,
+                sessions: stores.sessions.clone(),
+                factor_policy: config.second_factor,
+            },
             register: RegisterAccount {
                 gate: gate.clone(),
                 decide: DecideRegistration { hasher: hasher.clone(), policy: policy.clone(), issuer: issuer.clone() },
                 patients: stores.patients.clone(),
                 registry: stores.registry.clone(),
             },
-            login: Login { door: door.clone(), sessions: stores.sessions.clone(), issuer: issuer.clone() },
+            login: Login {
+                door: door.clone(),
+                sessions: stores.sessions.clone(),
+                codes: stores.codes.clone(),
+                issuer: issuer.clone(),
+            },
+            confirm_session: ConfirmSession {
+                door: door.clone(),
+                sessions: stores.sessions.clone(),
+                codes: stores.codes.clone(),
+            },
             refresh: RefreshSession { gate: gate.clone(), sessions: stores.sessions.clone(), issuer: issuer.clone() },
             end_session: EndSession { gate: gate.clone(), sessions: stores.sessions.clone() },
-            change_password: ChangePassword { door, policy: policy.clone() },
+            change_password: ChangePassword { door: door.clone(), policy: policy.clone() },
             accept_invitation: AcceptInvitation {
                 gate: gate.clone(),
                 invitations: stores.invitations.clone(),
                 hasher: hasher.clone(),
                 policy: policy.clone(),
-                issuer,
+                issuer: issuer.clone(),
             },
             change_me: ChangeMe { gate: gate.clone(), accounts: stores.accounts.clone() },
             queries: account_queries(),
         },
+        codes: Codes {
+            request: RequestCode {
+                gate: gate.clone(),
+                accounts: stores.accounts.clone(),
+                codes: stores.codes.clone(),
+                signer: signer.clone(),
+                entropy: entropy.clone(),
+                policy: config.codes.clone(),
+            },
+            answer: AnswerChallenge {
+                gate: gate.clone(),
+                accounts: stores.accounts.clone(),
+                codes: stores.codes.clone(),
+                factors: stores.factors.clone(),
+                attempts: stores.attempts.clone(),
+                authenticators: authenticators.clone(),
+                issuer,
+            },
+            reset: ResetPasswordByCode {
+                gate: gate.clone(),
+                accounts: stores.accounts.clone(),
+                codes: stores.codes.clone(),
+                attempts: stores.attempts.clone(),
+                hasher: hasher.clone(),
+                policy: policy.clone(),
+                signer: signer.clone(),
+            },
+        },
+        factors: Factors {
+            enrol: EnrolAuthenticator {
+                gate: gate.clone(),
+                accounts: stores.accounts.clone(),
+                factors: stores.factors.clone(),
+                authenticators,
+                signer: signer.clone(),
+                entropy: entropy.clone(),
+            },
+            change: ChangeFactors {
+                door,
+                factors: stores.factors.clone(),
+                signer: signer.clone(),
+                entropy: entropy.clone(),
+                policy: config.second_factor,
+            },
+        },
         accounts: Accounts {
+            restart: RestartAccount {
+                gate: gate.clone(),
+                accounts: stores.accounts.clone(),
+                invitations: stores.invitations.clone(),
+                attempts: stores.attempts.clone(),
+                entropy: entropy.clone(),
+            },
             invite: InviteStaff {
                 gate: gate.clone(),
                 accounts: stores.accounts.clone(),

@@ -1,7 +1,9 @@
 //! `/v1/accounts`: who works here; for admins.
 
 use actix_web::{HttpResponse, Responder, delete, get, patch, post, web};
-use infirmary_auth::{Account, AccountChange, AccountState, ChangeAccount, InviteStaff, NewStaff, Queries};
+use infirmary_auth::{
+    Account, AccountChange, AccountState, ChangeAccount, InviteStaff, NewStaff, Queries, RestartAccount,
+};
 use infirmary_kernel::{AccountId, EmailAddress, PatientId, PersonName, PhoneNumber, Role, Timestamp, marker};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,11 +18,12 @@ use super::{
 pub struct Accounts {
     pub invite: InviteStaff,
     pub change: ChangeAccount,
+    pub restart: RestartAccount,
     pub queries: Queries,
 }
 
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.service(invite).service(list).service(read).service(change).service(deactivate);
+    config.service(invite).service(list).service(read).service(change).service(deactivate).service(restart);
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,6 +38,10 @@ pub struct AccountBody {
     name: PersonName,
     #[schema(value_type = Option<String>)]
     phone: Option<PhoneNumber>,
+    /// Whether a code proved the phone; codes go to no other.
+    phone_verified: bool,
+    /// Whether a second factor is asked for at sign-in.
+    second_factor: bool,
     #[schema(value_type = String, example = "doctor")]
     role: Role,
     /// Whether the account may sign in.
@@ -55,6 +62,8 @@ impl From<&Account> for AccountBody {
             email: account.email.clone(),
             name: account.name.clone(),
             phone: account.phone.clone(),
+            phone_verified: account.verified_phone().is_some(),
+            second_factor: account.factors.any(),
             role: account.role,
             active: account.is_active(),
             invited: account.state == AccountState::Invited,
@@ -192,4 +201,20 @@ async fn deactivate(
 ) -> Result<HttpResponse, Problem> {
     app.accounts.change.deactivate(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Let somebody begin again who lost their password or their second factor
+///
+/// For a patient without a verified phone, and for staff. Be sure of who asks for it. The password and the second factors are
+/// off and all sessions end at once; the code lets its holder choose a new password, as an invitation does.
+#[utoipa::path(tag = "Accounts and access", security(("token" = [])), responses((status = 200, body = InvitedBody), (status = 409, body = ProblemBody)))]
+#[post("/v1/accounts/{id}/restart")]
+async fn restart(
+    app: web::Data<App>,
+    SignedIn(caller): SignedIn,
+    PathId(id): PathId<marker::Account>,
+) -> Result<HttpResponse, Problem> {
+    let (account, code, expires_at) = app.accounts.restart.run(&caller, id).await?;
+    let invitation = InvitationCodeBody { code: code.expose().to_owned(), expires_at };
+    Ok(HttpResponse::Ok().json(InvitedBody { account: AccountBody::from(&account), invitation }))
 }

@@ -2,8 +2,8 @@
 
 use actix_web::{HttpResponse, Responder, delete, get, patch, post, web};
 use infirmary_auth::{
-    AcceptInvitation, Authenticate, ChangeMe, ChangePassword, EndSession, Login, Password, Queries, RefreshSession,
-    Session, SessionTokens,
+    AcceptInvitation, Authenticate, ChangeMe, ChangePassword, ConfirmSession, Confirmation, EndSession, Login,
+    Password, Queries, RefreshSession, Session, SessionTokens, SignIn,
 };
 use infirmary_kernel::{BirthDate, EmailAddress, PersonName, PhoneNumber, PostalAddress, SessionId, Timestamp, marker};
 use infirmary_patients::AdministrativeSex;
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::{
     App,
     accounts::AccountBody,
+    codes::ChallengeBody,
     extract::{Body, From as CalledFrom, IfMatch, PathId, SignedIn, etag},
     patients::Sex,
     problem::{Problem, ProblemBody},
@@ -24,6 +25,7 @@ pub struct Auth {
     pub authenticate: Authenticate,
     pub register: RegisterAccount,
     pub login: Login,
+    pub confirm_session: ConfirmSession,
     pub refresh: RefreshSession,
     pub end_session: EndSession,
     pub change_password: ChangePassword,
@@ -36,6 +38,7 @@ pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     config
         .service(register)
         .service(login)
+        .service(reauthenticate)
         .service(refresh)
         .service(logout)
         .service(sessions)
@@ -50,7 +53,7 @@ pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Session)]
-struct SessionBody<'a> {
+pub struct SessionBody<'a> {
     access_token: &'a str,
     #[schema(example = "Bearer")]
     token_type: &'static str,
@@ -120,8 +123,28 @@ struct LoginBody {
     password: SecretString,
 }
 
+/// A session; or, when a second factor is due, the challenge that it answers.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = SignIn)]
+pub enum SignInBody<'a> {
+    Session(SessionBody<'a>),
+    SecondFactorDue { challenge: ChallengeBody },
+}
+
+impl<'a> From<&'a SignIn> for SignInBody<'a> {
+    fn from(sign_in: &'a SignIn) -> Self {
+        match sign_in {
+            SignIn::Session(tokens) => Self::Session(SessionBody::from(&**tokens)),
+            SignIn::SecondFactorDue(due) => Self::SecondFactorDue { challenge: due.into() },
+        }
+    }
+}
+
 /// Sign in
-#[utoipa::path(tag = "Accounts and access", responses((status = 200, body = SessionBody), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody)))]
+///
+/// An account with a second factor gets a challenge instead of a session: answer it at `/v1/auth/otp/{id}/verify`.
+#[utoipa::path(tag = "Accounts and access", responses((status = 200, body = SignInBody), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody)))]
 #[post("/v1/auth/login")]
 async fn login(
     app: web::Data<App>,
@@ -129,11 +152,51 @@ async fn login(
     body: Body<LoginBody>,
 ) -> Result<impl Responder, Problem> {
     let password = password(&body.value.password)?;
-    let tokens = app.auth.login.run(&body.value.email, &password, &origin).await?;
-    Ok(HttpResponse::Ok().json(SessionBody::from(&tokens)))
+    let sign_in = app.auth.login.run(&body.value.email, &password, &origin).await?;
+    Ok(HttpResponse::Ok().json(SignInBody::from(&sign_in)))
 }
 
-fn password(text: &SecretString) -> Result<Password, Problem> {
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReauthenticateBody {
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+}
+
+/// When the session was authenticated last; or, when a second factor is due, the challenge that it answers.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+#[schema(as = Reauthentication)]
+pub enum ReauthenticationBody {
+    Done {
+        #[schema(value_type = String, format = DateTime)]
+        authenticated_at: Timestamp,
+    },
+    SecondFactorDue {
+        challenge: ChallengeBody,
+    },
+}
+
+/// Prove once more who you are, within the session: for what asks for a recent authentication
+///
+/// The password, and the second factor of an account that has one: its challenge is answered at `/v1/auth/otp/{id}/verify`,
+/// with the token of the session.
+#[utoipa::path(tag = "Accounts and access", security(("token" = [])), responses((status = 200, body = ReauthenticationBody), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody)))]
+#[post("/v1/auth/reauthenticate")]
+async fn reauthenticate(
+    app: web::Data<App>,
+    SignedIn(caller): SignedIn,
+    body: Body<ReauthenticateBody>,
+) -> Result<HttpResponse, Problem> {
+    let password = password(&body.value.password)?;
+    let body = match app.auth.confirm_session.run(&caller, &password).await? {
+        Confirmation::Done(authenticated_at) => ReauthenticationBody::Done { authenticated_at },
+        Confirmation::SecondFactorDue(due) => ReauthenticationBody::SecondFactorDue { challenge: (&due).into() },
+    };
+    Ok(HttpResponse::Ok().json(body))
+}
+
+pub fn password(text: &SecretString) -> Result<Password, Problem> {
     Ok(Password::parse(text.expose_secret()).map_err(|invalid| invalid.at("/password"))?)
 }
 

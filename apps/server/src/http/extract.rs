@@ -48,6 +48,31 @@ impl FromRequest for SignedIn {
     }
 }
 
+/// Whoever holds the access token of a living session, or nobody when none is given. A bad token is refused, not ignored.
+pub struct PerhapsSignedIn {
+    pub caller: Option<Caller>,
+    pub origin: Origin,
+}
+
+impl FromRequest for PerhapsSignedIn {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let signed_in =
+            request.headers().contains_key(header::AUTHORIZATION).then(|| SignedIn::from_request(&request, payload));
+        Box::pin(async move {
+            let caller = match signed_in {
+                Some(signed_in) => Some(signed_in.await?.0),
+                None => None,
+            };
+            let origin = edge::origin(&request, &app(&request)?.trusted_proxies);
+            Ok(Self { caller, origin })
+        })
+    }
+}
+
 /// RFC 6750 §2.1; the scheme is compared without regard to case (RFC 9110 §11.1).
 pub fn bearer(request: &HttpRequest) -> Option<&str> {
     let (scheme, token) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;

@@ -3,11 +3,13 @@
 pub mod accounts;
 pub mod audit;
 pub mod auth;
+pub mod codes;
 pub mod diagnoses;
 pub mod docs;
 pub mod download;
 pub mod edge;
 pub mod extract;
+pub mod factors;
 pub mod financials;
 pub mod health;
 pub mod images;
@@ -39,6 +41,8 @@ use self::{metrics::Metrics, problem::Problem};
 pub struct App {
     pub gate: Gate,
     pub auth: auth::Auth,
+    pub codes: codes::Codes,
+    pub factors: factors::Factors,
     pub accounts: accounts::Accounts,
     pub patients: patients::Patients,
     pub diagnoses: diagnoses::Diagnoses,
@@ -60,6 +64,8 @@ pub struct App {
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     config
         .configure(auth::routes)
+        .configure(codes::routes)
+        .configure(factors::routes)
         .configure(accounts::routes)
         .configure(patients::routes)
         .configure(studies::routes)

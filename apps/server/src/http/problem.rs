@@ -351,6 +351,30 @@ impl From<AuthError> for Problem {
                     u64::try_from(seconds).unwrap_or(u64::MAX).max(1),
                 )
             }
+            AuthError::TooManyCodes { retry_after } => Self::too_many_requests(
+                "too many codes were asked for; wait as long as Retry-After says",
+                retry_after.as_secs().max(1),
+            ),
+            AuthError::BadCode => {
+                Invalid::new("/code", "is wrong, used or over; after five tries or five minutes ask for another").into()
+            }
+            AuthError::BadChallenge => {
+                Invalid::new("/challenge", "is none for a code to the phone, or is over; begin with the password again")
+                    .into()
+            }
+            AuthError::BadProof => Invalid::new("/proof", "is used or over; ask for another code").into(),
+            AuthError::BadEnrolment => Invalid::new("/enrolment", "is of another session, or over; begin again").into(),
+            AuthError::PhoneIsFactor => Self::new(
+                Kind::Conflict,
+                "the phone is the second factor; take that off first, and put it on again with the new phone",
+            ),
+            AuthError::PhoneNotVerified => {
+                Self::new(Kind::Conflict, "the phone of the account is not verified; verify it by a code first")
+            }
+            AuthError::NoSecondFactor => {
+                Self::new(Kind::Conflict, "the account has no second factor; set one up first")
+            }
+            AuthError::Disabled => Self::new(Kind::Conflict, "the account is disabled; make it active first"),
             AuthError::Busy => Self::unavailable(error),
             AuthError::BadInvitation => {
                 Invalid::new("/code", "is not a valid invitation; it may be used or over: ask for another").into()

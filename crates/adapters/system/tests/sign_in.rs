@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use infirmary_auth::{
-    AuthError, Authenticate, CreateAdmin, Login, Password, PasswordDoor, PasswordPolicy, RefreshSession, TokenIssuer,
-    testing::MemoryAuth,
+    AuthError, Authenticate, CreateAdmin, FactorPolicy, Login, Password, PasswordDoor, PasswordPolicy, RefreshSession,
+    SignIn, TokenIssuer, testing::MemoryAuth,
 };
 use infirmary_kernel::{EmailAddress, Gate, PersonName, Role, testing::origin};
 use infirmary_system::{BcryptHasher, GivenSecrets, HmacSigner, JwtTokens, Keyring, OsEntropy, SystemClock, SystemIds};
@@ -31,7 +31,8 @@ async fn who_signs_in_before_a_restart_is_known_after_it() {
         };
         let journal = Arc::new(store.journal.clone());
         let gate = Gate::new(journal.clone(), journal, Arc::new(SystemClock), Arc::new(SystemIds::default()));
-        let authenticate = Authenticate { gate: gate.clone(), tokens, sessions: store.clone() };
+        let authenticate =
+            Authenticate { gate: gate.clone(), tokens, sessions: store.clone(), factor_policy: FactorPolicy::Optional };
         if start == 0 {
             let policy = PasswordPolicy::new("St Mary's Hospital");
             let (gate, accounts, hasher) = (gate.clone(), store.clone(), hasher.clone());
@@ -44,10 +45,11 @@ async fn who_signs_in_before_a_restart_is_known_after_it() {
             assert_eq!(caller.role, Role::Admin);
         }
         let door = PasswordDoor { gate, accounts: store.clone(), attempts: store.clone(), hasher };
-        let login = Login { door, sessions: store.clone(), issuer };
+        let login = Login { door, sessions: store.clone(), codes: store.clone(), issuer };
         let wrong = login.run(&email, &Password::parse(&format!("{PASSWORD}.")).unwrap(), &origin()).await;
         assert!(matches!(wrong, Err(AuthError::BadCredentials)));
-        let tokens = login.run(&email, &Password::parse(PASSWORD).unwrap(), &origin()).await.unwrap();
+        let signed_in = login.run(&email, &Password::parse(PASSWORD).unwrap(), &origin()).await.unwrap();
+        let SignIn::Session(tokens) = signed_in else { panic!("there is no second factor") };
         authenticate.run(tokens.access_token.expose_secret(), origin()).await.unwrap();
         refresh_token = tokens.refresh_token.expose_secret().to_owned();
     }

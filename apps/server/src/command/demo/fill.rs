@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use infirmary_auth::{NewStaff, Password, SessionTokens};
+use infirmary_auth::{NewStaff, Password, SessionTokens, SignIn};
 use infirmary_diagnosis::{Amendment, Catalogue, Content, ContentChange};
 use infirmary_financials::{NewCharge, NewPayment, NewRefund, PaymentMethod};
 use infirmary_imaging::Modality;
@@ -116,7 +116,10 @@ impl Story<'_> {
 
     async fn sign_in(&self, member: &Member) -> Filled<Caller> {
         let (email, password) = (ok(EmailAddress::parse(member.email))?, ok(Password::parse(PASSWORD))?);
-        self.caller(ok(self.app.auth.login.run(&email, &password, &self.origin()).await)?).await
+        match ok(self.app.auth.login.run(&email, &password, &self.origin()).await)? {
+            SignIn::Session(tokens) => self.caller(*tokens).await,
+            SignIn::SecondFactorDue(_) => Err(CommandError::UseCase("nobody of the demo has a second factor".into())),
+        }
     }
 
     async fn invite(&self, admin: &Caller, member: &Member) -> Filled<Caller> {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use infirmary_auth::{
-    Account, AccountState, AccountStore, Admission, Attempt, AttemptStore, Invitation, InvitationStore, Invited,
-    NewAccount, PasswordHash, Session, SessionStore, testing::account,
+    Account, AccountState, AccountStore, Admission, Attempt, AttemptStore, Challenge, CodePurpose, CodeStore,
+    CountedRequest, CounterKey, Invitation, InvitationStore, Invited, NewAccount, OpenedChallenge, PasswordHash,
+    Session, SessionStore, testing::account,
 };
 use infirmary_kernel::{
-    Action, Claim, Clock, Fingerprint, IdempotencyKey, OutgoingMessage, Receipt, Receipts, Role, Sha256Digest, Sweep,
-    Swept, Timestamp,
+    Action, Claim, Clock, Fingerprint, IdempotencyKey, OutgoingMessage, PhoneNumber, Receipt, Receipts, Role,
+    Sha256Digest, Sweep, Swept, Timestamp,
     testing::{ManualClock, fresh_id, trail, trail_with_claim},
 };
 use infirmary_messaging::{
@@ -132,6 +133,38 @@ async fn a_counter_is_forgotten_after_thirty_quiet_days_unless_it_keeps_a_passwo
     for _ in 0..5 {
         assert_eq!(store.begin(&attempt("ada@example.org", later)).await.unwrap(), Admission::Admitted);
     }
+}
+
+#[tokio::test]
+async fn a_challenge_goes_when_it_is_over_and_its_counters_a_day_later() {
+    let (store, _folder) = store();
+    let phone = PhoneNumber::parse("+9647501234567").unwrap();
+    let ask = async |at: Timestamp| {
+        let challenge = Challenge {
+            id: fresh_id(),
+            purpose: CodePurpose::SignIn,
+            account: None,
+            phone: Some(phone.clone()),
+            session: None,
+            code: None,
+            tries: 0,
+            proved: false,
+            expires_at: at.plus(HOUR),
+        };
+        let number = CounterKey::phone(&phone);
+        let request = CountedRequest { number, address: None, sent: false, max_per_day: 1, at };
+        let trail = trail(Action::CODE_REQUEST);
+        let opened = OpenedChallenge { challenge: challenge.clone(), request: Some(request), password: None, trail };
+        (challenge.id, store.open(opened).await.unwrap())
+    };
+    let (id, admission) = ask(start()).await;
+    assert_eq!(admission, Admission::Admitted);
+    assert_eq!(store.sweep(start()).await.unwrap(), Swept::default());
+    assert_eq!(store.sweep(start().plus(HOUR)).await.unwrap(), Swept::of([("challenges", 1)]));
+    assert_eq!(CodeStore::find(&store, id).await.unwrap(), None);
+    assert!(matches!(ask(start()).await.1, Admission::Refused { .. }), "its number is remembered");
+    assert_eq!(store.sweep(start().plus(DAY)).await.unwrap(), Swept::of([("code counters", 1)]));
+    assert_eq!(ask(start()).await.1, Admission::Admitted);
 }
 
 #[tokio::test]

@@ -108,7 +108,9 @@ impl ChangeAccount {
         }
         if before == AccountState::Disabled && account.state != before {
             // An admin who lets somebody in again forgives them their failures: the way out of a password that is off.
-            self.attempts.clear(&CounterKey::email(&account.email)).await?;
+            for key in [CounterKey::email(&account.email), CounterKey::second_factor(account.id)] {
+                self.attempts.clear(&key).await?;
+            }
         }
         account.version += 1;
         let cut_off = fields.contains(&"role") || account.state == AccountState::Disabled;

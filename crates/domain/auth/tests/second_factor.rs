@@ -218,8 +218,8 @@ async fn a_code_is_over_after_five_minutes_or_with_the_next_one() {
 
 #[tokio::test]
 async fn codes_go_to_listed_countries_only_and_no_more_than_the_house_pays_for() {
-    let mut house = House::default();
-    house.code_policy = CodePolicy { countries: vec![CallingCode::parse("+964").unwrap()], max_per_day: 1 };
+    let code_policy = CodePolicy { countries: vec![CallingCode::parse("+964").unwrap()], max_per_day: 1 };
+    let house = House { code_policy, ..House::default() };
     for (n, to) in [PHONE, ELSEWHERE].into_iter().enumerate() {
         house.reachable(&format!("p{n}@example.org"), Role::Patient, to).await;
     }
@@ -510,8 +510,7 @@ async fn new_recovery_codes_take_the_place_of_the_old_ones() {
 
 #[tokio::test]
 async fn where_a_second_factor_is_asked_of_staff_who_has_none_can_only_set_one_up() {
-    let mut house = House::default();
-    house.factor_policy = FactorPolicy::Staff;
+    let house = House { factor_policy: FactorPolicy::Staff, ..House::default() };
     house.add("admin@example.org", Role::Admin).await;
     house.add("p@example.org", Role::Patient).await;
     let tokens = house.login("admin@example.org", PASSWORD).await.unwrap();

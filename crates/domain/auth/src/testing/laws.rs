@@ -664,7 +664,7 @@ pub async fn a_phone_is_found_by_the_active_accounts_that_verified_it(stores: &S
     let gone = Account { state: AccountState::Disabled, ..verified("gone@example.org", "+9647501111111") };
     create(stores, gone).await;
     create(stores, verified("eve@example.org", "+9647502222222")).await;
-    assert_eq!(stores.accounts.verified(&phone("+9647501111111")).await.unwrap(), [ada.clone()]);
+    assert_eq!(stores.accounts.verified(&phone("+9647501111111")).await.unwrap(), std::slice::from_ref(&ada));
     assert_eq!(stores.accounts.verified(&phone("+9647503333333")).await.unwrap(), []);
     for n in 0..3 {
         create(stores, verified(&format!("child{n}@example.org"), "+9647501111111")).await;

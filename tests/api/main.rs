@@ -8,6 +8,7 @@ mod diagnoses;
 mod factors;
 mod financials;
 mod form;
+mod legacy;
 mod patients;
 mod reports;
 mod studies;

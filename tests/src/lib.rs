@@ -1,6 +1,8 @@
 //! What tests across crates share: the real server on port 0 with an empty house, and people who are signed in to it.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
+pub mod dart;
+
 use std::{
     net::SocketAddr,
     sync::{Arc, mpsc},

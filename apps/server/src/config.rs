@@ -10,6 +10,8 @@ use infirmary_auth::{CallingCode, CodePolicy, FactorPolicy};
 use infirmary_kernel::Currency;
 use secrecy::SecretString;
 
+use crate::legacy::phone::HomeCountry;
+
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen: SocketAddr,
@@ -28,6 +30,10 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     pub metrics_token: Option<SecretString>,
     pub workers: usize,
+    /// Whether the routes of the replaced system are served.
+    pub legacy_api: bool,
+    /// Of phone numbers that come without a country, by those routes and by the import.
+    pub calling_code: Option<HomeCountry>,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -71,11 +77,13 @@ const PREFIX: &str = "INFIRMARY_";
 
 /// Every setting. What is not here stops the start: a misspelt limit would else be no limit.
 pub const NAMES: &[&str] = &[
+    "INFIRMARY_CALLING_CODE",
     "INFIRMARY_CORS_ORIGINS",
     "INFIRMARY_CURRENCY",
     "INFIRMARY_DATA_DIR",
     "INFIRMARY_HOUSE_ADDRESS",
     "INFIRMARY_HOUSE_NAME",
+    "INFIRMARY_LEGACY_API",
     "INFIRMARY_LISTEN",
     "INFIRMARY_LOG",
     "INFIRMARY_LOG_FORMAT",
@@ -205,6 +213,16 @@ impl Config {
                 Some(count) => parse("INFIRMARY_WORKERS", count, || "give a number from 1 to 256".into())
                     .and_then(|count| in_range("INFIRMARY_WORKERS", count, 1..=256))?,
             },
+            legacy_api: match given("INFIRMARY_LEGACY_API").unwrap_or("on") {
+                "on" => true,
+                "off" => false,
+                _ => {
+                    return Err(ConfigError::Refused { name: "INFIRMARY_LEGACY_API", why: "give on or off".into() });
+                }
+            },
+            calling_code: given("INFIRMARY_CALLING_CODE")
+                .map(|code| parse("INFIRMARY_CALLING_CODE", code, || "give 1 to 3 digits such as 964".into()))
+                .transpose()?,
             log: given("INFIRMARY_LOG").unwrap_or("info").to_owned(),
             log_format: match given("INFIRMARY_LOG_FORMAT").unwrap_or("text") {
                 "text" => LogFormat::Text,
@@ -317,6 +335,8 @@ mod tests {
             ("INFIRMARY_OTP_MAX_PER_DAY", "many"),
             ("INFIRMARY_REQUIRE_SECOND_FACTOR", "everybody"),
             ("INFIRMARY_WORKERS", "0"),
+            ("INFIRMARY_LEGACY_API", "yes"),
+            ("INFIRMARY_CALLING_CODE", "Iraq"),
             ("INFIRMARY_LOG_FORMAT", "xml"),
         ] {
             let refused = config(&[(name, value)]).unwrap_err().to_string();

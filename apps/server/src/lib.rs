@@ -12,5 +12,6 @@ pub mod archive;
 pub mod command;
 pub mod config;
 pub mod http;
+pub mod legacy;
 pub mod sweeper;
 pub mod wiring;

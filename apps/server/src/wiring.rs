@@ -10,8 +10,8 @@ use infirmary_audit::{AuditLog, VerifyChain};
 use infirmary_auth::{
     AcceptInvitation, AccountStore, AnswerChallenge, AttemptStore, Authenticate, Authenticators, ChangeAccount,
     ChangeFactors, ChangeMe, ChangePassword, CodeStore, ConfirmSession, CreateAdmin, DecideRegistration, EndSession,
-    EnrolAuthenticator, FactorStore, InvitationStore, InviteStaff, Login, PasswordDoor, PasswordHasher, PasswordPolicy,
-    RefreshSession, RequestCode, ResetPasswordByCode, RestartAccount, SessionStore, TokenIssuer,
+    EnrolAuthenticator, FactorStore, InvitationStore, InviteStaff, KeepSession, Login, PasswordDoor, PasswordHasher,
+    PasswordPolicy, RefreshSession, RequestCode, ResetPasswordByCode, RestartAccount, SessionStore, TokenIssuer,
 };
 use infirmary_diagnosis::{
     AmendDiagnosis, ChangeDraft, ChangeTask, ConfirmDiagnosis, CreateTask, DiagnosisError, DiagnosisStore, EnsureTasks,
@@ -19,7 +19,7 @@ use infirmary_diagnosis::{
 };
 use infirmary_dicom::ImageFileReader;
 use infirmary_financials::{
-    ChargeByHand, Ledger, LedgerQueries, ReceiptTypesetter, RefundPayment, TakePayment, VoidCharge,
+    ChargeByHand, Ledger, LedgerQueries, ReceiptTypesetter, RefundPayment, SettleCharge, TakePayment, VoidCharge,
 };
 use infirmary_imaging::{ImageReader, ImageStore, Previews, ReceiveImage};
 use infirmary_kernel::{
@@ -33,18 +33,32 @@ use infirmary_reports::{PdfInspector, ReceivePdf, ReportStore, Typesetter};
 use infirmary_sqlite::{OpenError, SqliteStore};
 use infirmary_system::{
     BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, OsEntropy,
-    PEPPER_FILE, SystemClock, SystemIds, TotpAuthenticators,
+    PEPPER_FILE, StandingJwt, SystemClock, SystemIds, TotpAuthenticators,
 };
 use infirmary_workflows::{
     Inspection, IssueReport, Overview, OverviewQueries, RecordStudy, RegisterAccount, Registry, ReportIssuer,
     StudyRecorder, SweepObjects,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     config::{self, Config, ObjectsUrl, StoreUrl},
     http::{
-        App, accounts::Accounts, audit::Audit, auth::Auth, codes::Codes, diagnoses::Diagnoses, factors::Factors,
-        financials::Financials, links::Links, metrics::Metrics, patients::Patients, reports::Reports, studies::Studies,
+        App,
+        accounts::Accounts,
+        audit::Audit,
+        auth::Auth,
+        codes::Codes,
+        diagnoses::Diagnoses,
+        factors::Factors,
+        financials::Financials,
+        legacy::{Legacy, MAX_UPLOADS_AT_ONCE},
+        links::Links,
+        metrics::Metrics,
+        patients::Patients,
+        reports::Reports,
+        studies::Studies,
         tasks::Tasks,
     },
     sweeper::Sweeper,
@@ -212,7 +226,8 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
     let stores = Stores::of(sqlite.clone());
 
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
-    let signer: Arc<dyn Signer> = Arc::new(HmacSigner::new(&keyring.signing));
+    let hmac = HmacSigner::new(&keyring.signing);
+    let signer: Arc<dyn Signer> = Arc::new(hmac.clone());
     let hasher: Arc<dyn PasswordHasher> = Arc::new(BcryptHasher::new(&keyring.pepper, hash_cost.0));
     let gate =
         Gate::new(stores.journal.clone(), stores.receipts.clone(), clock.clone(), Arc::new(SystemIds::default()));
@@ -243,6 +258,8 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
     let overview_queries = || OverviewQueries {
         gate: gate.clone(),
         overview: stores.overview.clone(),
+        accounts: stores.accounts.clone(),
+        patients: stores.patients.clone(),
         ledger: stores.ledger_queries.clone(),
         currency,
     };
@@ -376,6 +393,7 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
             receive: ReceiveImage { gate: gate.clone(), objects: objects.clone(), reader },
             record: RecordStudy {
                 gate: gate.clone(),
+                accounts: stores.accounts.clone(),
                 patients: stores.patients.clone(),
                 tasks: stores.tasks.clone(),
                 objects: objects.clone(),
@@ -414,6 +432,12 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
             house: house.clone(),
             verification_base_url: config.public_url.clone(),
         },
+        legacy: Legacy {
+            tokens: Arc::new(StandingJwt::new(&hmac)),
+            keep: KeepSession { gate: gate.clone(), sessions: stores.sessions.clone(), entropy: entropy.clone() },
+            calling_code: config.calling_code.clone(),
+            uploads: Semaphore::new(MAX_UPLOADS_AT_ONCE),
+        },
         links: Links { signer: signer.clone(), public_url: config.public_url.clone() },
         tasks: Tasks {
             create: CreateTask { gate: gate.clone(), tasks: stores.tasks.clone(), currency },
@@ -430,6 +454,7 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
             void: VoidCharge { gate: gate.clone(), ledger: stores.ledger.clone() },
             take: TakePayment { gate: gate.clone(), ledger: stores.ledger.clone(), currency },
             refund: RefundPayment { gate: gate.clone(), ledger: stores.ledger.clone(), currency },
+            settle: SettleCharge { gate: gate.clone(), ledger: stores.ledger.clone() },
             queries: infirmary_financials::Queries {
                 gate: gate.clone(),
                 ledger: stores.ledger.clone(),

@@ -46,7 +46,8 @@ pub struct Running {
 
 /// Binds and begins to serve. Signals (SIGTERM, SIGINT) stop it: no new requests, those in flight are finished.
 pub fn start(config: &Config, app: App) -> Result<Running, CommandError> {
-    let document = http::openapi();
+    let legacy_api = config.legacy_api;
+    let document = http::openapi(legacy_api);
     let paths = web::Data::new(http::Paths::of(&document));
     let json = web::Data::new(docs::Document(
         document.to_json().map_err(|error| StartError::Internal(error.to_string()))?.into(),
@@ -63,7 +64,7 @@ pub fn start(config: &Config, app: App) -> Result<Running, CommandError> {
             .wrap(http::cors(&served.cors_origins))
             .wrap(middleware::from_fn(edge::edge))
             .into_utoipa_app()
-            .configure(http::routes)
+            .configure(http::routes_with(legacy_api))
             .split_for_parts()
             .0
             .service(docs::openapi_json)

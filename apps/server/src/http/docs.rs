@@ -2,8 +2,8 @@
 
 use actix_web::{HttpResponse, get, web};
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, OpenApi, Ref, ResponseBuilder,
-    security::{Http, HttpAuthScheme, SecurityScheme},
+    ContentBuilder, Deprecated, InfoBuilder, Object, OpenApi, Ref, ResponseBuilder, Type,
+    security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -22,6 +22,20 @@ pub fn described(mut document: OpenApi) -> OpenApi {
         InfoBuilder::new().title("Infirmary").version(env!("CARGO_PKG_VERSION")).description(Some(DESCRIPTION)).build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    for (name, header) in [("legacyToken", "x-access-token"), ("legacyUid", "uid")] {
+        let key = ApiKey::Header(ApiKeyValue::new(header));
+        components.add_security_scheme(name, SecurityScheme::ApiKey(key));
+    }
+    let replaced = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/"));
+    for operation in replaced
+        .flat_map(|(_, item)| [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten())
+    {
+        operation.deprecated = Some(Deprecated::True);
+        let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
+        let refused =
+            ResponseBuilder::new().description("Refused or failed; a text for people").content("text/html", text);
+        operation.responses.responses.insert("default".to_owned(), refused.build().into());
+    }
     for operation in document.paths.paths.values_mut().flat_map(|item| {
         [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete].into_iter().flatten()
     }) {

@@ -28,6 +28,7 @@ use infirmary_kernel::{Origin, RequestId};
 
 use super::{
     App, docs,
+    legacy::{FreshToken, Refusal},
     problem::{Kind, Problem},
 };
 
@@ -39,6 +40,8 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
+/// Of the replaced system's clients.
+const X_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The outermost middleware.
@@ -69,6 +72,10 @@ pub async fn edge(
             return Err(without_request(rendered, id));
         }
     };
+    let fresh_token = response.request().extensions_mut().remove::<FreshToken>();
+    if let Some(FreshToken(token)) = fresh_token {
+        response.headers_mut().insert(X_ACCESS_TOKEN, token);
+    }
     dress(response.headers_mut(), id, is_page);
     observe(&app, &response, id, started);
     Ok(if only_head { response.map_body(|_, body| BoxBody::new(Unsent(body.size()))) } else { response })
@@ -114,6 +121,9 @@ fn dress(headers: &mut HeaderMap, id: RequestId, is_page: bool) {
 fn respond(error: &Error, id: RequestId) -> HttpResponse {
     if let Some(problem) = error.as_error::<Problem>() {
         return problem.respond(id);
+    }
+    if let Some(refusal) = error.as_error::<Refusal>() {
+        return refusal.respond(id);
     }
     let status = error.as_response_error().status_code();
     let problem = match status {

@@ -10,7 +10,7 @@ use actix_web::{
 use infirmary_financials::{
     Allocation, ChargeByHand, ChargeFilter, ChargeStatus, ChargeView, Line, NewCharge, NewPayment, NewRefund, Payment,
     PaymentMethod, PaymentView, Period, Posting, Queries, ReceiptSheet, ReceiptTypesetter, Refund, RefundPayment,
-    Statement, StatementSheet, Summary, SummaryBy, SummaryRow, TakePayment, Totals, Void, VoidCharge,
+    SettleCharge, Statement, StatementSheet, Summary, SummaryBy, SummaryRow, TakePayment, Totals, Void, VoidCharge,
 };
 use infirmary_kernel::{
     AccountId, Caller, ChargeId, DiagnosisId, House, PatientId, PaymentId, Receipt, RefundId, ReportId, SheetPatient,
@@ -32,6 +32,7 @@ pub struct Financials {
     pub void: VoidCharge,
     pub take: TakePayment,
     pub refund: RefundPayment,
+    pub settle: SettleCharge,
     pub queries: Queries,
     pub typesetter: Arc<dyn ReceiptTypesetter>,
     /// At the head of receipts and statements.

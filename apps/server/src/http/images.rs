@@ -211,6 +211,12 @@ async fn preview(
     preview_for(&app, &caller, id, &params).await
 }
 
+impl PreviewParams {
+    pub const fn largest() -> Self {
+        Self { size: Some(1024) }
+    }
+}
+
 pub async fn preview_for(
     app: &App,
     caller: &Caller,

@@ -79,7 +79,7 @@ async fn follow_to_preview(
 }
 
 /// Who follows it is the one who asked for it, as long as their session lives; what they may read, the use case sees anew.
-async fn opened(app: &App, token: &str, origin: infirmary_kernel::Origin) -> Result<(Caller, LinkTarget), Problem> {
+pub async fn opened(app: &App, token: &str, origin: infirmary_kernel::Origin) -> Result<(Caller, LinkTarget), Problem> {
     let link = Link::verify(token, &*app.links.signer, app.gate.now()).ok_or_else(over)?;
     match app.auth.authenticate.by_session(link.session, origin).await {
         Ok(caller) => Ok((caller, link.target)),
@@ -88,6 +88,6 @@ async fn opened(app: &App, token: &str, origin: infirmary_kernel::Origin) -> Res
     }
 }
 
-fn over() -> Problem {
+pub fn over() -> Problem {
     Problem::not_found("the link is over, or is none; ask for a new one")
 }

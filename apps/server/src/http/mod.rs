@@ -14,6 +14,7 @@ pub mod financials;
 pub mod health;
 pub mod images;
 pub mod incoming;
+pub mod legacy;
 pub mod links;
 pub mod metrics;
 pub mod money;
@@ -49,6 +50,7 @@ pub struct App {
     pub studies: studies::Studies,
     pub reports: reports::Reports,
     pub links: links::Links,
+    pub legacy: legacy::Legacy,
     pub tasks: tasks::Tasks,
     pub audit: audit::Audit,
     pub financials: financials::Financials,
@@ -80,9 +82,19 @@ pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(health::routes);
 }
 
+/// The same, with the routes of the replaced system where they are served.
+pub fn routes_with(legacy_api: bool) -> impl FnOnce(&mut utoipa_actix_web::service_config::ServiceConfig) {
+    move |config| {
+        config.configure(routes);
+        if legacy_api {
+            config.configure(legacy::routes);
+        }
+    }
+}
+
 /// The OpenAPI document, from the code.
-pub fn openapi() -> OpenApi {
-    let (_, document) = ActixApp::new().into_utoipa_app().configure(routes).split_for_parts();
+pub fn openapi(legacy_api: bool) -> OpenApi {
+    let (_, document) = ActixApp::new().into_utoipa_app().configure(routes_with(legacy_api)).split_for_parts();
     docs::described(document)
 }
 
@@ -127,8 +139,16 @@ pub async fn elsewhere(paths: web::Data<Paths>, request: HttpRequest) -> Result<
 pub fn cors(origins: &[String]) -> actix_cors::Cors {
     let cors = actix_cors::Cors::default()
         .allowed_methods(["GET", "POST", "PATCH", "PUT", "DELETE"])
-        .allowed_headers(["authorization", "content-type", "if-match", "idempotency-key", "range"])
-        .expose_headers(["etag", "x-request-id", "content-range", "retry-after"])
+        .allowed_headers([
+            "authorization",
+            "content-type",
+            "if-match",
+            "idempotency-key",
+            "range",
+            "x-access-token",
+            "uid",
+        ])
+        .expose_headers(["etag", "x-request-id", "content-range", "retry-after", "x-access-token"])
         .max_age(3_600);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }

@@ -206,6 +206,39 @@ impl Problem {
     }
 }
 
+/// For clients that show the body of an answer to a person, as it is.
+impl Problem {
+    /// They know a refused value as 400, and a 401 as a token that is over.
+    pub fn status_as_text(&self) -> StatusCode {
+        match self.kind {
+            Kind::RecentAuthenticationRequired => StatusCode::FORBIDDEN,
+            kind => match kind.status() {
+                StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+                status => status,
+            },
+        }
+    }
+
+    pub fn respond_as_text(&self, request: RequestId) -> HttpResponse {
+        let sentence = match self.errors.as_slice() {
+            [] | [_] => self.detail.clone().into_owned(),
+            many => {
+                let told = |field: &FieldError| format!("{} {}", field.pointer.trim_start_matches('/'), field.detail);
+                many.iter().map(told).collect::<Vec<_>>().join("; ")
+            }
+        };
+        // It is sent as HTML, and no word of it is meant to be.
+        let sentence = sentence.replace('&', "&amp;").replace('<', "&lt;");
+        let mut response = self.respond(request);
+        *response.status_mut() = self.status_as_text();
+        response.headers_mut().remove(header::WWW_AUTHENTICATE);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/html; charset=utf-8"));
+        response.set_body(actix_web::body::BoxBody::new(sentence))
+    }
+}
+
 /// How long a client should wait for what is busy: longer than a burst, shorter than a person's patience.
 const RETRY_AFTER_SECONDS: u64 = 2;
 

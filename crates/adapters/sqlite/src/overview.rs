@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use infirmary_diagnosis::{DiagnosisFilter, DiagnosisStatus};
+use infirmary_imaging::Modality;
 use infirmary_kernel::{
     AccountId, Cursor, DiagnosisId, FileName, Page, PageRequest, PatientId, PersonName, StoreError, StudyId,
 };
@@ -146,12 +147,19 @@ fn list(
     filter: &DiagnosisFilter,
     page: &PageRequest,
 ) -> rusqlite::Result<Page<ListedDiagnosis>> {
-    let select = concat!("SELECT ", diagnosis_columns!(), ", ", names!(), " FROM diagnoses d");
+    let select = concat!(
+        "SELECT ",
+        diagnosis_columns!(),
+        ", ",
+        names!(),
+        ", (SELECT s.modality FROM studies s WHERE s.id = d.study) FROM diagnoses d"
+    );
     let rows = diagnosis::listing(select, filter, page).rows(connection, |row| {
         Ok(ListedDiagnosis {
             diagnosis: diagnosis::diagnosis(row)?,
             patient: row.parsed(DIAGNOSIS_COLUMNS, PersonName::parse)?,
             author: row.parsed(DIAGNOSIS_COLUMNS + 1, PersonName::parse)?,
+            modality: row.optional_parsed(DIAGNOSIS_COLUMNS + 2, Modality::parse)?,
             images: Vec::new(),
             report: None,
         })

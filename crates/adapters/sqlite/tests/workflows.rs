@@ -291,6 +291,7 @@ async fn a_diagnosis_is_shown_with_all_that_was_written_beside_it() {
         diagnosis: detail.diagnosis,
         patient: detail.patient.name,
         author: detail.author,
+        modality: Some(record.study.modality),
         images: detail.images.iter().map(ListedImage::from).collect(),
         report: detail.report,
     };

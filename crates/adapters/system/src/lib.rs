@@ -19,6 +19,7 @@ mod keyring;
 mod mac;
 mod passwords;
 mod signer;
+mod standing;
 mod tokens;
 
 pub use authenticators::TotpAuthenticators;
@@ -28,4 +29,5 @@ pub use ids::SystemIds;
 pub use keyring::{GivenSecrets, Keyring, KeyringError, PEPPER_FILE, SecretKey};
 pub use passwords::{BcryptHasher, DEFAULT_BCRYPT_COST};
 pub use signer::HmacSigner;
+pub use standing::StandingJwt;
 pub use tokens::JwtTokens;

@@ -38,6 +38,7 @@ mod error;
 mod factors;
 mod invitation;
 mod invite_staff;
+mod keep_session;
 mod login;
 mod password;
 mod ports;
@@ -48,6 +49,7 @@ mod request_code;
 mod reset_password;
 mod restart_account;
 mod session;
+mod standing_token;
 mod tokens;
 
 #[cfg(feature = "test-support")]
@@ -76,13 +78,14 @@ pub use factors::{
 };
 pub use invitation::{Invitation, InvitationCode};
 pub use invite_staff::{InviteStaff, NewStaff};
+pub use keep_session::KeepSession;
 pub use login::{Login, SignIn};
 pub use password::{NewPassword, Password, PasswordHash, PasswordPolicy};
 pub use ports::{
     AcceptedInvitation, AccessTokens, AccountStore, AnsweredChallenge, AttemptStore, ChangedAccount, ChangedFactors,
     ChangedPassword, CodeStore, ConfirmedSession, CountedRequest, Credential, FactorStore, Granted, HasherError,
     InvitationStore, Invited, NewAccount, OpenedChallenge, PasswordHasher, ProvedPassword, ResetPassword, SessionStore,
-    Spent, StartedSession, Verdict, law,
+    Spent, StandingTokens, StartedSession, Verdict, law,
 };
 #[cfg(feature = "test-support")]
 pub use ports::{
@@ -96,4 +99,5 @@ pub use request_code::{CodeRequest, IssuedChallenge, RequestCode};
 pub use reset_password::ResetPasswordByCode;
 pub use restart_account::RestartAccount;
 pub use session::{LiveSession, Refresh, RefreshToken, Rotation, Session};
+pub use standing_token::StandingClaims;
 pub use tokens::{AccessClaims, SessionTokens, TokenIssuer};

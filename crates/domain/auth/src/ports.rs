@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     AccessClaims, Account, Admission, Attempt, Authenticator, Challenge, CounterKey, Invitation, KeptFactors,
-    LiveSession, Password, PasswordHash, Rotation, Session,
+    LiveSession, Password, PasswordHash, Rotation, Session, StandingClaims,
 };
 
 /// The names of the laws of uniqueness, as `Conflict` has them.
@@ -370,4 +370,16 @@ pub trait PasswordHasher: Send + Sync {
 pub trait AccessTokens: Send + Sync {
     fn issue(&self, claims: &AccessClaims) -> SecretString;
     fn verify(&self, token: &str) -> Option<AccessClaims>;
+}
+
+/// The tokens of clients of the replaced system; see [`StandingClaims`].
+///
+/// Laws
+/// - `verify` gives the claims of a token that `issue` made under this house's key, to the second, and `None` for every
+///   other text.
+/// - Neither kind of token is one of the other: what [`AccessTokens`] issues is `None` here, and the other way round.
+/// - It does not look at the clock.
+pub trait StandingTokens: Send + Sync {
+    fn issue(&self, claims: &StandingClaims) -> SecretString;
+    fn verify(&self, token: &str) -> Option<StandingClaims>;
 }

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use infirmary_kernel::{AccountId, Action, Caller, Gate, Page, PageRequest, Permission, Role, Subject};
+use infirmary_kernel::{
+    AccountId, Action, Caller, Gate, Limit, MAX_PAGE_ITEMS, NamePart, Page, PageRequest, Permission, Role, Subject,
+};
 
 use crate::{Account, AccountStore, AuthError, Session, SessionStore};
 
@@ -33,6 +35,39 @@ impl Queries {
         let account = self.accounts.find(id).await?.ok_or(AuthError::NotFound)?;
         self.gate.witness(caller, Action::ACCOUNT_READ, subject).await?;
         Ok(account)
+    }
+
+    /// Those of the ids that there are, in any order.
+    pub async fn accounts_by_id(&self, caller: &Caller, ids: &[AccountId]) -> Result<Vec<Account>, AuthError> {
+        let subject = Subject::all("account");
+        self.gate.admit(caller, Permission::ManageAccounts, subject.clone()).await?;
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.accounts.find(*id).await?);
+        }
+        self.gate.witness(caller, Action::ACCOUNT_READ, subject).await?;
+        Ok(found)
+    }
+
+    /// The accounts of staff whose name has the part in it, oldest first. A house has as many staff as can be looked through.
+    pub async fn staff_named(&self, caller: &Caller, part: &NamePart) -> Result<Vec<Account>, AuthError> {
+        let subject = Subject::all("account");
+        self.gate.admit(caller, Permission::ManageAccounts, subject.clone()).await?;
+        let mut named = Vec::new();
+        for role in Role::ALL.into_iter().filter(|role| role.is_staff()) {
+            let mut page = PageRequest { limit: Limit::new(MAX_PAGE_ITEMS)?, after: None };
+            loop {
+                let found = self.accounts.list(Some(role), &page).await?;
+                named.extend(found.items.into_iter().filter(|account| part.is_in(&account.name)));
+                page.after = found.next;
+                if page.after.is_none() {
+                    break;
+                }
+            }
+        }
+        named.sort_by_key(|account| (account.created_at, account.id));
+        self.gate.witness(caller, Action::ACCOUNT_READ, subject).await?;
+        Ok(named)
     }
 
     /// All accounts, or those of one role; newest first.

@@ -55,7 +55,7 @@ impl Session {
         }
     }
 
-    fn expiry(started_at: Timestamp, now: Timestamp) -> Timestamp {
+    pub(crate) fn expiry(started_at: Timestamp, now: Timestamp) -> Timestamp {
         let idle = now.plus(Duration::from_secs(Self::IDLE_HOURS * 60 * 60));
         idle.min(started_at.plus(Duration::from_secs(Self::MAX_DAYS * 24 * 60 * 60)))
     }

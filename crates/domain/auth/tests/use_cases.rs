@@ -7,13 +7,14 @@ mod common;
 use std::{
     collections::HashSet,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use common::{House, OTHER, PASSWORD, access, mail, password, policy, refresh, staff};
 use futures_util::future::join_all;
 use infirmary_auth::{
     AccountChange, AccountState, AccountStore, AuthError, Authenticate, ChangeMe, CreateAdmin, DecideRegistration,
-    FactorPolicy, InviteStaff, NewAccount, Registration,
+    FactorPolicy, InviteStaff, KeepSession, NewAccount, Registration,
     testing::{FastHasher, PlainTokens, account},
 };
 use infirmary_kernel::{
@@ -472,4 +473,31 @@ async fn only_admins_read_accounts_and_it_is_in_the_trail() {
     let page = house.queries().accounts(&admin, Some(Role::Patient), &PageRequest::default()).await.unwrap();
     assert_eq!(page.items.len(), 1);
     assert!(matches!(house.queries().account(&admin, fresh_id()).await, Err(AuthError::NotFound)));
+}
+
+#[tokio::test]
+async fn a_kept_session_goes_on_for_thirty_days_and_then_ends_like_any_other() {
+    let house = House::default();
+    house.add("ada@example.org", Role::Patient).await;
+    let patient = house.login("ada@example.org", PASSWORD).await.unwrap();
+    let keeps = KeepSession {
+        gate: house.gate.clone(),
+        sessions: house.store.clone(),
+        entropy: Arc::new(CountingEntropy::starting_at(5_000)),
+    };
+    let hours = |count: u64| Duration::from_secs(count * 60 * 60);
+    let (_, at_first) = keeps.run(patient.session, &origin()).await.unwrap();
+    house.clock.advance(hours(23));
+    assert_eq!(keeps.run(patient.session, &origin()).await.unwrap().1, at_first, "it is fresh enough");
+    for _ in 0..13 {
+        house.clock.advance(hours(48));
+        let (account, until) = keeps.run(patient.session, &origin()).await.unwrap();
+        assert_eq!(account.email.as_str(), "ada@example.org");
+        assert!(until > house.gate.now().plus(hours(12)));
+    }
+    let refused = house.refresh(refresh(&patient)).await;
+    assert!(refused.is_err(), "the refresh token that was due went with it");
+    house.clock.advance(hours(24 * 5));
+    assert!(matches!(keeps.run(patient.session, &origin()).await, Err(AuthError::Unauthenticated)));
+    assert!(matches!(keeps.run(fresh_id(), &origin()).await, Err(AuthError::Unauthenticated)));
 }

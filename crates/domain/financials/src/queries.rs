@@ -51,6 +51,22 @@ impl Queries {
         Ok(charges)
     }
 
+    /// The charges of one patient with what is paid on them, newest first: for who may read the patient's payments.
+    pub async fn bills(
+        &self,
+        caller: &Caller,
+        patient: PatientId,
+        page: &PageRequest,
+    ) -> Result<Page<ChargeView>, FinancialsError> {
+        let subject = Subject::all("charge").of_patient(patient);
+        self.gate.admit_to(caller, Permission::ReadPayments, patient, subject.clone()).await?;
+        page.after_time()?;
+        let filter = ChargeFilter { patient: Some(patient), ..ChargeFilter::default() };
+        let charges = self.queries.list_charges(&filter, page).await?;
+        self.gate.witness(caller, Action::CHARGE_READ, subject).await?;
+        Ok(charges)
+    }
+
     /// Payments of one patient, or of all; to a patient their own.
     pub async fn payments(
         &self,

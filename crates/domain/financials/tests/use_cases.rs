@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use infirmary_financials::{
     Charge, ChargeFilter, ChargeStatus, ChargeView, FinancialsError, MAX_AMOUNT_MINOR, MockLedger, NewCharge,
-    NewPayment, NewRefund, Payment, PaymentMethod, PaymentView, Period, ReceiptSheet, Source, Statement,
+    NewPayment, NewRefund, Payment, PaymentMethod, PaymentView, Period, ReceiptSheet, SettleCharge, Source, Statement,
     StatementSheet, SummaryBy, TakePayment,
     testing::{Books, CURRENCY, MemoryLedger, charge, idempotency, money, receipt, text},
 };
@@ -508,4 +508,22 @@ fn a_period_has_a_beginning_before_its_end_and_is_bounded() {
     assert!(Period::new(days(1), start).is_err());
     assert!(Period::new(start, days(Period::MAX_DAYS)).is_ok());
     assert!(Period::new(start, days(Period::MAX_DAYS + 1)).is_err());
+}
+
+#[tokio::test]
+async fn a_charge_is_settled_once_by_whoever_may_and_for_its_own_patient_only() {
+    let desk = Desk::new();
+    let charge = desk.books.charge(desk.patient(), 500).await.id;
+    desk.pay(naming(desk.patient(), 200, &[charge])).await.unwrap();
+    let settling = SettleCharge { gate: desk.books.gate.clone(), ledger: desk.books.ledger.clone() };
+    let settle = async |caller: &Caller, patient| settling.run(caller, patient, charge, PaymentMethod::Other).await;
+    let accountant = desk.books.accountant();
+    for role in [Role::Doctor, Role::Patient] {
+        assert!(role_may_not(settle(&caller(role), desk.patient()).await), "{role}");
+    }
+    let other = desk.books.patients[1];
+    assert!(matches!(settle(&accountant, other).await, Err(FinancialsError::NotFound)));
+    let payment = settle(&accountant, desk.patient()).await.unwrap().unwrap();
+    assert_eq!(payment.amount, money(300));
+    assert_eq!(settle(&accountant, desk.patient()).await.unwrap(), None);
 }

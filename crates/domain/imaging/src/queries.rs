@@ -81,6 +81,22 @@ impl Queries {
         Ok(Link::signed(LinkTarget::Image(id), caller.session, self.gate.now(), &*self.signer))
     }
 
+    /// Links to many images of one patient, for a list of them. Whether the caller may read each is seen when it is followed,
+    /// as it is of every link.
+    pub async fn links(
+        &self,
+        caller: &Caller,
+        patient: PatientId,
+        images: &[ImageId],
+    ) -> Result<Vec<SignedLink>, ImagingError> {
+        let subject = Subject::all("image").of_patient(patient);
+        self.gate.admit_to(caller, Permission::ReadStudies, patient, subject.clone()).await?;
+        self.gate.witness(caller, Action::IMAGE_LINK, subject).await?;
+        let now = self.gate.now();
+        let signed = |id: &ImageId| Link::signed(LinkTarget::Image(*id), caller.session, now, &*self.signer);
+        Ok(images.iter().map(signed).collect())
+    }
+
     async fn open(&self, caller: &Caller, id: ImageId, action: Action) -> Result<FoundImage, ImagingError> {
         let subject = Subject::new("image", id);
         let reach = self.gate.admit(caller, Permission::ReadStudies, subject.clone()).await?;

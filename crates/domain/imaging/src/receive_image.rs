@@ -6,7 +6,10 @@ use infirmary_kernel::{
     Subject, WriteError,
 };
 
-use crate::{Image, ImageFacts, ImageFormat, ImageReader, ImagingError, SNIFF_BYTES, Study, sniff::recognise};
+use crate::{
+    Image, ImageFacts, ImageFormat, ImageReader, ImagingError, SNIFF_BYTES, Study,
+    sniff::{ending_agrees, recognise},
+};
 
 /// Takes in the bytes of one image of a study that is to be recorded.
 pub struct ReceiveImage {
@@ -25,14 +28,29 @@ impl ReceiveImage {
         file_name: Option<&str>,
     ) -> Result<Intake, ImagingError> {
         self.gate.admit(caller, Permission::WriteStudies, Subject::all("study")).await?;
-        Ok(Intake {
+        Ok(self.intake(declared_type, file_name))
+    }
+
+    /// The same for an admin, who uploads what a doctor will be the author of.
+    pub async fn begin_for_doctor(
+        &self,
+        caller: &Caller,
+        declared_type: Option<&str>,
+        file_name: Option<&str>,
+    ) -> Result<Intake, ImagingError> {
+        self.gate.admit(caller, Permission::RecordForDoctors, Subject::all("study")).await?;
+        Ok(self.intake(declared_type, file_name))
+    }
+
+    fn intake(&self, declared_type: Option<&str>, file_name: Option<&str>) -> Intake {
+        Intake {
             objects: self.objects.clone(),
             reader: self.reader.clone(),
             declared_type: declared_type.map(str::to_owned),
             file_name: file_name.map(str::to_owned),
             bytes: 0,
             state: State::Head(BytesMut::new()),
-        })
+        }
     }
 }
 
@@ -129,6 +147,13 @@ pub struct ReceivedImage {
 }
 
 impl ReceivedImage {
+    /// The image under the name that its client gives it, of one who names it only after its bytes. The ending of the name
+    /// has to agree with them.
+    pub fn named(self, file_name: &str) -> Result<Self, ImagingError> {
+        ending_agrees(self.format, file_name)?;
+        Ok(Self { file_name: FileName::of_upload(file_name), ..self })
+    }
+
     pub fn bytes(&self) -> u64 {
         self.staged.bytes()
     }

@@ -51,18 +51,25 @@ pub fn recognise(
         Sniffed::Unknown if head.is_empty() => return Err(unsupported("empty")),
         Sniffed::Unknown => return Err(unsupported("of another kind")),
     };
-    let disagrees = |declared: String| Err(ImagingError::Disagreement { declared, found: format });
     let media_type = declared_type.and_then(|declared| declared.split(';').next()).unwrap_or_default().trim();
     let declares = !media_type.is_empty() && !media_type.eq_ignore_ascii_case("application/octet-stream");
     if declares && !media_types(format).iter().any(|known| known.eq_ignore_ascii_case(media_type)) {
-        return disagrees(format!("the type {}", shown(media_type)));
+        let declared = format!("the type {}", shown(media_type));
+        return Err(ImagingError::Disagreement { declared, found: format });
     }
-    if let Some(ending) = file_name.and_then(ending)
-        && !extensions(format).iter().any(|known| known.eq_ignore_ascii_case(ending))
-    {
-        return disagrees(format!("the ending .{}", shown(ending)));
-    }
+    file_name.map_or(Ok(()), |name| ending_agrees(format, name))?;
     Ok(format)
+}
+
+/// Whether a name ends as files of the format do, or in no ending.
+pub fn ending_agrees(format: ImageFormat, file_name: &str) -> Result<(), ImagingError> {
+    match ending(file_name) {
+        Some(ending) if !extensions(format).iter().any(|known| known.eq_ignore_ascii_case(ending)) => {
+            let declared = format!("the ending .{}", shown(ending));
+            Err(ImagingError::Disagreement { declared, found: format })
+        }
+        _ => Ok(()),
+    }
 }
 
 const fn media_types(format: ImageFormat) -> &'static [&'static str] {

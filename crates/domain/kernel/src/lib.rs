@@ -53,6 +53,6 @@ pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequ
 pub use policy::{Permission, Reach};
 pub use ports::{Clock, Entropy, IdSource, Journal, Readiness, Receipts, Signer, Sweep, Swept};
 pub use sheet::{House, SheetPatient, TypesetError};
-pub use text::{FileName, LongText, PersonName, PostalAddress, ShortText, TaskCode, fold, search_words};
+pub use text::{FileName, LongText, NamePart, PersonName, PostalAddress, ShortText, TaskCode, fold, search_words};
 pub use time::{BirthDate, Timestamp};
 pub use trail::{Action, Event, Outcome, Subject, Trail};

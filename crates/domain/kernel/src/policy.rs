@@ -60,6 +60,8 @@ permissions! {
     ReadStudies = "read studies and diagnoses": admin ALL, doctor ALL, accountant NO, patient OWN;
     /// Drafts: only the author.
     WriteStudies = "write studies and diagnoses": admin NO, doctor ALL, accountant NO, patient NO;
+    /// What an admin uploads in the name of a doctor: by the replaced system's routes only.
+    RecordForDoctors = "record studies and reports for a doctor": admin ALL, doctor NO, accountant NO, patient NO;
     ReadReports = "read reports": admin ALL, doctor ALL, accountant NO, patient OWN;
     IssueReports = "issue reports": admin NO, doctor ALL, accountant NO, patient NO;
     ReadTasks = "read the catalogue of tasks": admin ALL, doctor ALL, accountant ALL, patient ALL;

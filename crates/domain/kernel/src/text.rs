@@ -96,6 +96,35 @@ impl FileName {
     }
 }
 
+/// A piece of a name, to find people whose name has it somewhere, compared as [`fold`] compares.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NamePart(String);
+
+impl NamePart {
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let folded = fold(text.trim());
+        if (1..=PersonName::MAX_CODE_POINTS).contains(&folded.chars().count()) {
+            Ok(Self(folded))
+        } else {
+            Err(Invalid::new("/name", "must be 1 to 200 characters of a name"))
+        }
+    }
+
+    pub fn folded(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_in(&self, name: &PersonName) -> bool {
+        fold(name.as_str()).contains(&self.0)
+    }
+}
+
+impl fmt::Debug for NamePart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// Nothing was said.
 impl Default for LongText {
     fn default() -> Self {
@@ -223,6 +252,16 @@ mod tests {
         assert!(PersonName::parse(&"\u{634}".repeat(200)).is_ok());
         assert!(PersonName::parse("a\u{0}b").is_err());
         assert!(PersonName::parse("a\nb").is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_name_is_found_wherever_it_stands() {
+        let name = PersonName::parse("José Müller-Lopez").unwrap();
+        for part in ["jose", "ULL", " é mü ", "r-l", "ez"] {
+            assert!(NamePart::parse(part).unwrap().is_in(&name), "{part}");
+        }
+        assert!(!NamePart::parse(".*").unwrap().is_in(&name));
+        assert!(NamePart::parse(" ").is_err() && NamePart::parse(&"x".repeat(201)).is_err());
     }
 
     #[test]

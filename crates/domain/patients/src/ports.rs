@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use infirmary_kernel::{Page, PageRequest, PatientId, StoreError, Trail, WriteError, Written};
+use infirmary_kernel::{NamePart, Page, PageRequest, PatientId, StoreError, Trail, WriteError, Written};
 
 use crate::{Mrn, Patient, SearchTerms};
 
@@ -30,6 +30,8 @@ pub struct ChangedPatient {
 /// - `search` gives each patient once whose words begin with every term, in the order of the first matching word of the
 ///   first term, then of the id; its pages are stable under inserts.
 /// - `list` gives all, newest first; pages are stable under inserts and equal times.
+/// - `named` gives those whose folded name has the part, wherever it stands, oldest first (time of registration, then id), at
+///   most `most`.
 /// - `candidates` gives those with the same phone, or the same folded name and the same birth date, at most
 ///   [`MAX_CANDIDATES`].
 #[cfg_attr(feature = "test-support", mockall::automock)]
@@ -41,6 +43,7 @@ pub trait PatientStore: Send + Sync {
     async fn find(&self, id: PatientId) -> Result<Option<Patient>, StoreError>;
     async fn search(&self, terms: &SearchTerms, page: &PageRequest) -> Result<Page<Patient>, StoreError>;
     async fn list(&self, page: &PageRequest) -> Result<Page<Patient>, StoreError>;
+    async fn named(&self, part: &NamePart, most: usize) -> Result<Vec<Patient>, StoreError>;
     async fn candidates(&self, patient: &Patient) -> Result<Vec<Patient>, StoreError>;
 }
 

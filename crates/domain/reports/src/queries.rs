@@ -1,8 +1,8 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use infirmary_kernel::{
-    AccessError, Action, Caller, Gate, House, Link, LinkTarget, ObjectRead, Objects, Page, PageRequest, Permission,
-    Reach, Refused, ReportId, SignedLink, Signer, Subject,
+    AccessError, Action, Caller, Gate, House, Link, LinkTarget, ObjectRead, Objects, Page, PageRequest, PatientId,
+    Permission, Reach, Refused, ReportId, SignedLink, Signer, Subject,
 };
 
 use crate::{ReportError, ReportFilter, ReportStore, ReportView, Verdict, VerificationCode};
@@ -83,6 +83,21 @@ impl Queries {
         let view = self.admitted(caller, id).await?;
         self.gate.witness(caller, Action::REPORT_LINK, subject(&view)).await?;
         Ok(Link::signed(LinkTarget::Report(id), caller.session, self.gate.now(), &*self.signer))
+    }
+
+    /// Links to many reports of one patient, for a list of them; see [`Queries::link`].
+    pub async fn links(
+        &self,
+        caller: &Caller,
+        patient: PatientId,
+        reports: &[ReportId],
+    ) -> Result<Vec<SignedLink>, ReportError> {
+        let subject = Subject::all("report").of_patient(patient);
+        self.gate.admit_to(caller, Permission::ReadReports, patient, subject.clone()).await?;
+        self.gate.witness(caller, Action::REPORT_LINK, subject).await?;
+        let now = self.gate.now();
+        let signed = |id: &ReportId| Link::signed(LinkTarget::Report(*id), caller.session, now, &*self.signer);
+        Ok(reports.iter().map(signed).collect())
     }
 
     /// Whether a report with this code was issued here, and is still current. For anyone: it tells nothing of whose it is.

@@ -50,7 +50,8 @@ impl IssueReport {
         idempotency: Option<Idempotency>,
         receipt: impl FnOnce(&ReportView) -> Receipt,
     ) -> Result<Issued, WorkflowError> {
-        let detail = match self.begin(caller, diagnosis, idempotency.as_ref()).await? {
+        let permission = Permission::IssueReports;
+        let detail = match self.begin(caller, permission, diagnosis, idempotency.as_ref()).await? {
             Begun::Ready(detail) => *detail,
             Begun::Over(issued) => return Ok(issued),
         };
@@ -74,7 +75,31 @@ impl IssueReport {
         idempotency: Option<Idempotency>,
         receipt: impl FnOnce(&ReportView) -> Receipt,
     ) -> Result<Issued, WorkflowError> {
-        let detail = match self.begin(caller, diagnosis, idempotency.as_ref()).await? {
+        self.take(caller, Permission::IssueReports, diagnosis, pdf, idempotency, receipt).await
+    }
+
+    /// The same for an admin, of a diagnosis that a doctor stands for.
+    pub async fn uploaded_for_doctor(
+        &self,
+        caller: &Caller,
+        diagnosis: DiagnosisId,
+        pdf: ReceivedPdf,
+        idempotency: Option<Idempotency>,
+        receipt: impl FnOnce(&ReportView) -> Receipt,
+    ) -> Result<Issued, WorkflowError> {
+        self.take(caller, Permission::RecordForDoctors, diagnosis, pdf, idempotency, receipt).await
+    }
+
+    async fn take(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        diagnosis: DiagnosisId,
+        pdf: ReceivedPdf,
+        idempotency: Option<Idempotency>,
+        receipt: impl FnOnce(&ReportView) -> Receipt,
+    ) -> Result<Issued, WorkflowError> {
+        let detail = match self.begin(caller, permission, diagnosis, idempotency.as_ref()).await? {
             Begun::Ready(detail) => *detail,
             Begun::Over(issued) => return Ok(issued),
         };
@@ -87,10 +112,11 @@ impl IssueReport {
     async fn begin(
         &self,
         caller: &Caller,
+        permission: Permission,
         diagnosis: DiagnosisId,
         idempotency: Option<&Idempotency>,
     ) -> Result<Begun, WorkflowError> {
-        self.gate.admit(caller, Permission::IssueReports, Subject::new("diagnosis", diagnosis)).await?;
+        self.gate.admit(caller, permission, Subject::new("diagnosis", diagnosis)).await?;
         if let Some(receipt) = self.gate.earlier(caller, idempotency).await? {
             return Ok(Begun::Over(Issued::Now(Done::Before(receipt))));
         }

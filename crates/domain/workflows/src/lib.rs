@@ -20,7 +20,9 @@ mod verify_house;
 pub use error::WorkflowError;
 pub use inspection::{Flaw, HouseCounts, NamedObject, ObjectOwner, RecordLaw};
 pub use issue_report::{IssueReport, Issued};
-pub use overview::{DiagnosisDetail, ListedDiagnosis, ListedImage, OverviewQueries, PatientCounts, PatientSummary};
+pub use overview::{
+    DiagnosisDetail, ListedDiagnosis, ListedImage, MAX_NAMED_PATIENTS, OverviewQueries, PatientCounts, PatientSummary,
+};
 pub use ports::{
     Inspection, IssuedReport, Overview, RecordedStudy, RegisteredAccount, Registry, ReportIssuer, StudyRecorder,
 };

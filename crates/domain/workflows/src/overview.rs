@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
+use infirmary_auth::{Account, AccountStore};
 use infirmary_diagnosis::{Diagnosis, DiagnosisFilter, DiagnosisStatus};
 use infirmary_financials::{LedgerQueries, Totals};
-use infirmary_imaging::{Image, ImageFormat, PreviewState, Study};
+use infirmary_imaging::{Image, ImageFormat, Modality, PreviewState, Study};
 use infirmary_kernel::{
-    AccessError, Action, Caller, Currency, DiagnosisId, FileName, Gate, ImageId, Page, PageRequest, PatientId,
-    Permission, PersonName, Reach, Refused, Subject,
+    AccessError, Action, Caller, Currency, DiagnosisId, FileName, Gate, ImageId, NamePart, Page, PageRequest,
+    PatientId, Permission, PersonName, Reach, Refused, Subject,
 };
-use infirmary_patients::Patient;
+use infirmary_patients::{Patient, PatientStore};
 use infirmary_reports::ReportView;
 
 use crate::{Overview, WorkflowError};
@@ -56,6 +57,8 @@ pub struct ListedDiagnosis {
     pub diagnosis: Diagnosis,
     pub patient: PersonName,
     pub author: PersonName,
+    /// Of its study.
+    pub modality: Option<Modality>,
     /// By position.
     pub images: Vec<ListedImage>,
     pub report: Option<ReportView>,
@@ -78,10 +81,15 @@ pub struct PatientSummary {
     pub totals: Totals,
 }
 
+/// How many patients a search by a part of the name gives at most: who gets so many types another letter.
+pub const MAX_NAMED_PATIENTS: usize = 500;
+
 /// Reads that span domains.
 pub struct OverviewQueries {
     pub gate: Gate,
     pub overview: Arc<dyn Overview>,
+    pub accounts: Arc<dyn AccountStore>,
+    pub patients: Arc<dyn PatientStore>,
     pub ledger: Arc<dyn LedgerQueries>,
     pub currency: Currency,
 }
@@ -104,6 +112,17 @@ impl OverviewQueries {
         }
         self.gate.witness(caller, Action::DIAGNOSIS_READ, subject).await?;
         Ok(detail)
+    }
+
+    /// The same, with the account of its author: whom a reader may turn to.
+    pub async fn diagnosis_with_author(
+        &self,
+        caller: &Caller,
+        id: DiagnosisId,
+    ) -> Result<(DiagnosisDetail, Account), WorkflowError> {
+        let detail = self.diagnosis(caller, id).await?;
+        let author = self.accounts.find(detail.diagnosis.author).await?.ok_or(WorkflowError::NotFound)?;
+        Ok((detail, author))
     }
 
     /// Newest first. A patient finds their own, whatever the filter says.
@@ -132,6 +151,22 @@ impl OverviewQueries {
         };
         self.gate.witness(caller, Action::DIAGNOSIS_READ, subject).await?;
         Ok(found)
+    }
+
+    /// Patients whose name has the part in it, oldest first, each with what was charged and is owed; at most
+    /// [`MAX_NAMED_PATIENTS`]. The trail keeps that a search was made and not its words.
+    pub async fn patients_named(
+        &self,
+        caller: &Caller,
+        part: &NamePart,
+    ) -> Result<(Vec<(Patient, Totals)>, Reach), WorkflowError> {
+        let subject = Subject::all("patient");
+        let reach = self.gate.admit(caller, Permission::FindPatients, subject.clone()).await?;
+        let patients = self.patients.named(part, MAX_NAMED_PATIENTS).await?;
+        let ids: Vec<_> = patients.iter().map(|patient| patient.id).collect();
+        let totals = self.ledger.totals_of_patients(&ids, self.currency).await?;
+        self.gate.witness(caller, Action::PATIENT_FIND, subject).await?;
+        Ok((patients.into_iter().zip(totals).collect(), reach))
     }
 
     /// An accountant gets the balance only; see [`Reach::Billing`].

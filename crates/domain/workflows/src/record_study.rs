@@ -1,16 +1,18 @@
 use std::sync::Arc;
 
+use infirmary_auth::AccountStore;
 use infirmary_diagnosis::{Catalogue, Content, Diagnosis, NewDiagnosis, PricedTask, TaskStore};
 use infirmary_financials::{Charge, Source};
 use infirmary_imaging::{Image, Modality, NewStudy, ReceivedImage, Study};
 use infirmary_kernel::{
-    Action, Caller, Done, Gate, Idempotency, Invalid, PatientId, Permission, Receipt, Subject, TaskCode, Timestamp,
+    AccountId, Action, Caller, Done, Gate, Idempotency, Invalid, PatientId, Permission, Receipt, Role, Subject,
+    TaskCode, Timestamp,
 };
 use infirmary_patients::PatientStore;
 
 use crate::{RecordedStudy, StudyRecorder, WorkflowError};
 
-/// What a doctor uploads, beside the images. The author is who is signed in; nobody writes in another's name.
+/// What a doctor uploads, beside the images.
 #[derive(Debug, Clone)]
 pub struct NewStudyRecord {
     pub patient: PatientId,
@@ -34,6 +36,7 @@ pub struct StudyRecord {
 /// The images with the diagnosis in one go; the charge follows by itself.
 pub struct RecordStudy {
     pub gate: Gate,
+    pub accounts: Arc<dyn AccountStore>,
     pub patients: Arc<dyn PatientStore>,
     pub tasks: Arc<dyn TaskStore>,
     pub objects: Arc<dyn infirmary_kernel::Objects>,
@@ -41,6 +44,7 @@ pub struct RecordStudy {
 }
 
 impl RecordStudy {
+    /// The author is who is signed in.
     pub async fn run(
         &self,
         caller: &Caller,
@@ -51,6 +55,37 @@ impl RecordStudy {
     ) -> Result<Done<StudyRecord>, WorkflowError> {
         let subject = Subject::all("study").of_patient(new.patient);
         self.gate.admit(caller, Permission::WriteStudies, subject).await?;
+        self.record(caller, caller.account, new, received, idempotency, receipt).await
+    }
+
+    /// An admin records what a doctor found. The study is the doctor's; the trail has the admin.
+    pub async fn run_for_doctor(
+        &self,
+        caller: &Caller,
+        author: AccountId,
+        new: NewStudyRecord,
+        received: Vec<ReceivedImage>,
+        idempotency: Option<Idempotency>,
+        receipt: impl FnOnce(&StudyRecord) -> Receipt,
+    ) -> Result<Done<StudyRecord>, WorkflowError> {
+        let subject = Subject::all("study").of_patient(new.patient);
+        self.gate.admit(caller, Permission::RecordForDoctors, subject).await?;
+        match self.accounts.find(author).await? {
+            Some(doctor) if doctor.role == Role::Doctor && doctor.is_active() => {}
+            _ => return Err(Invalid::new("/doctorId", "is of no doctor of this house").into()),
+        }
+        self.record(caller, author, new, received, idempotency, receipt).await
+    }
+
+    async fn record(
+        &self,
+        caller: &Caller,
+        author: AccountId,
+        new: NewStudyRecord,
+        received: Vec<ReceivedImage>,
+        idempotency: Option<Idempotency>,
+        receipt: impl FnOnce(&StudyRecord) -> Receipt,
+    ) -> Result<Done<StudyRecord>, WorkflowError> {
         if let Some(receipt) = self.gate.earlier(caller, idempotency.as_ref()).await? {
             return Ok(Done::Before(receipt));
         }
@@ -60,12 +95,14 @@ impl RecordStudy {
             return Err(Invalid::new("/patientId", "is of no patient").into());
         }
 
-        let study = NewStudy { patient: new.patient, author: caller.account, modality: new.modality };
+        let study = NewStudy { patient: new.patient, author, modality: new.modality };
         let study = study.into_study(self.gate.mint(now), &received, now)?;
         let diagnosis = NewDiagnosis { patient: new.patient, content: new.content, confirmed: new.confirmed };
-        let diagnosis = diagnosis.into_diagnosis(self.gate.mint(now), Some(study.id), caller.account, now);
-        let charges =
-            priced.into_iter().map(|task| self.charge(&study, &diagnosis, task, now)).collect::<Result<_, _>>()?;
+        let diagnosis = diagnosis.into_diagnosis(self.gate.mint(now), Some(study.id), author, now);
+        let charges = priced
+            .into_iter()
+            .map(|task| self.charge(&study, &diagnosis, task, caller.account, now))
+            .collect::<Result<_, _>>()?;
 
         // Bytes first: until the row is there, nobody can ask for them.
         let mut images = Vec::with_capacity(received.len());
@@ -94,10 +131,11 @@ impl RecordStudy {
         study: &Study,
         diagnosis: &Diagnosis,
         task: PricedTask,
+        charged_by: AccountId,
         now: Timestamp,
     ) -> Result<Charge, Invalid> {
         let source = Source::Study { study: study.id, diagnosis: diagnosis.id, author: study.author };
         let PricedTask { code, name, amount } = task;
-        Charge::new(self.gate.mint(now), study.patient, source, Some(code), name, amount, now, study.author)
+        Charge::new(self.gate.mint(now), study.patient, source, Some(code), name, amount, now, charged_by)
     }
 }

@@ -7,7 +7,8 @@
 use std::collections::HashSet;
 
 use infirmary_kernel::{
-    Action, Claim, Fingerprint, IdempotencyKey, Limit, Page, PageRequest, Receipt, Timestamp, WriteError, Written,
+    Action, Claim, Fingerprint, IdempotencyKey, Limit, NamePart, Page, PageRequest, Receipt, Timestamp, WriteError,
+    Written,
     testing::{fresh_id, trail, trail_with_claim},
 };
 
@@ -28,6 +29,7 @@ macro_rules! patient_store_laws {
             search_finds_by_the_beginning_of_any_word_in_any_script
             search_pages_give_each_patient_once_under_inserts
             lists_are_newest_first_and_stable_under_equal_times
+            a_part_of_a_name_finds_who_has_it_oldest_first
             candidates_share_a_phone_or_name_and_birth_date
             sixteen_registrations_with_one_key_make_one_patient);
     };
@@ -227,6 +229,26 @@ pub async fn lists_are_newest_first_and_stable_under_equal_times(store: &impl Pa
     .await;
     let listed: Vec<_> = all.iter().map(|patient| patient.id).collect();
     assert_eq!(listed, expected, "what came after the first page does not disturb the others");
+}
+
+pub async fn a_part_of_a_name_finds_who_has_it_oldest_first(store: &impl PatientStore) {
+    for name in ["José Müller-López", "Ada Lovelace", "Bob 100% King", "أحمد علي"] {
+        register(store, name).await;
+    }
+    let named = async |part: &str, most| {
+        let found = store.named(&NamePart::parse(part).unwrap(), most).await.unwrap();
+        found.into_iter().map(|patient| patient.name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(named("LOV", 10).await, ["Ada Lovelace"]);
+    assert_eq!(named("ller-l", 10).await, ["José Müller-López"]);
+    assert_eq!(named("0% k", 10).await, ["Bob 100% King"]);
+    assert_eq!(named("حمد", 10).await, ["أحمد علي"]);
+    assert_eq!(named("o", 10).await, ["José Müller-López", "Ada Lovelace", "Bob 100% King"]);
+    assert_eq!(named("o", 2).await, ["José Müller-López", "Ada Lovelace"]);
+    for nobody in ["%", "_", ".*", "zz"] {
+        let expected: &[&str] = if nobody == "%" { &["Bob 100% King"] } else { &[] };
+        assert_eq!(named(nobody, 10).await, expected, "{nobody}");
+    }
 }
 
 pub async fn candidates_share_a_phone_or_name_and_birth_date(store: &impl PatientStore) {

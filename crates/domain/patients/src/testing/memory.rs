@@ -5,7 +5,7 @@ use std::{
 
 use async_trait::async_trait;
 use infirmary_kernel::{
-    Cursor, Page, PageRequest, PatientId, StoreError, WriteError, Written, fold,
+    Cursor, NamePart, Page, PageRequest, PatientId, StoreError, WriteError, Written, fold,
     testing::{MemoryJournal, locked},
 };
 
@@ -86,6 +86,14 @@ impl PatientStore for MemoryPatients {
             all.retain(|patient| (patient.registered_at, patient.id.as_uuid()) < (time, id));
         }
         Ok(Page::of_rows(all, page.limit, |last| Cursor::at(last.registered_at, last.id.as_uuid())))
+    }
+
+    async fn named(&self, part: &NamePart, most: usize) -> Result<Vec<Patient>, StoreError> {
+        let mut found: Vec<Patient> =
+            locked(&self.rows).values().filter(|patient| part.is_in(&patient.name)).cloned().collect();
+        found.sort_by_key(|patient| (patient.registered_at, patient.id));
+        found.truncate(most);
+        Ok(found)
     }
 
     async fn candidates(&self, patient: &Patient) -> Result<Vec<Patient>, StoreError> {

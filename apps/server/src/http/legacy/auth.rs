@@ -1,0 +1,150 @@
+//! Coming in: one token for three days.
+
+use actix_web::{HttpResponse, http::StatusCode, post, web};
+use infirmary_auth::{AuthError, Password, SessionTokens, SignIn};
+use infirmary_kernel::{EmailAddress, Origin, PersonName, PostalAddress};
+use infirmary_workflows::{NewRegistration, WorkflowError};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    Refusal,
+    body::{Unread, loose, required},
+    caller::standing_token,
+    text,
+};
+use crate::{
+    http::{App, extract::From as CalledFrom},
+    legacy::phone,
+};
+
+pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    config.service(login).service(login_without_slash).service(refresh).service(login_refresh).service(register);
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LegacyLogin)]
+struct LoginBody {
+    #[serde(rename = "Email", default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    email: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = String, format = Password)]
+    password: Option<SecretString>,
+}
+
+const ALL_INPUTS: &str = "All inputs are required";
+/// These clients have no place to type one in.
+const SECOND_FACTOR: &str =
+    "This account signs in with a second factor, which this application does not know. Use the new one.";
+const INVALID_CREDENTIALS: &str = "Invalid Credentials";
+
+/// Sign in; the answer is the bare token
+#[utoipa::path(tag = "Replaced system", request_body = LoginBody, responses((status = 201, content_type = "text/html", body = String), (status = 400, content_type = "text/html", body = String)))]
+#[post("/api/auth/login/")]
+async fn login(app: web::Data<App>, CalledFrom(origin): CalledFrom, body: Unread) -> Result<HttpResponse, Refusal> {
+    sign_in(&app, &origin, body).await
+}
+
+/// Sign in; the answer is the bare token
+#[utoipa::path(tag = "Replaced system", request_body = LoginBody, responses((status = 201, content_type = "text/html", body = String), (status = 400, content_type = "text/html", body = String)))]
+#[post("/api/auth/login")]
+async fn login_without_slash(
+    app: web::Data<App>,
+    CalledFrom(origin): CalledFrom,
+    body: Unread,
+) -> Result<HttpResponse, Refusal> {
+    sign_in(&app, &origin, body).await
+}
+
+/// Sign in again, when the token is over; the answer is the bare token
+#[utoipa::path(tag = "Replaced system", request_body = LoginBody, responses((status = 201, content_type = "text/html", body = String), (status = 400, content_type = "text/html", body = String)))]
+#[post("/api/auth/refresh")]
+async fn refresh(app: web::Data<App>, CalledFrom(origin): CalledFrom, body: Unread) -> Result<HttpResponse, Refusal> {
+    sign_in(&app, &origin, body).await
+}
+
+/// Sign in again, when the token is over; the answer is the bare token
+#[utoipa::path(tag = "Replaced system", request_body = LoginBody, responses((status = 201, content_type = "text/html", body = String), (status = 400, content_type = "text/html", body = String)))]
+#[post("/api/auth/login/refresh")]
+async fn login_refresh(
+    app: web::Data<App>,
+    CalledFrom(origin): CalledFrom,
+    body: Unread,
+) -> Result<HttpResponse, Refusal> {
+    sign_in(&app, &origin, body).await
+}
+
+async fn sign_in(app: &App, origin: &Origin, body: Unread) -> Result<HttpResponse, Refusal> {
+    let LoginBody { email, password } = body.fields().await?;
+    let email = required(email, ALL_INPUTS)?;
+    let password = password.ok_or(Refusal::bad(ALL_INPUTS))?;
+    // What is no e-mail and no password is of nobody.
+    let email = EmailAddress::parse(&email).map_err(|_| Refusal::bad(INVALID_CREDENTIALS))?;
+    let password = Password::parse(password.expose_secret()).map_err(|_| Refusal::bad(INVALID_CREDENTIALS))?;
+    match app.auth.login.run(&email, &password, origin).await {
+        Ok(SignIn::Session(tokens)) => Ok(came_in(app, &tokens)),
+        Ok(SignIn::SecondFactorDue(_)) => Err(Refusal::said(StatusCode::FORBIDDEN, SECOND_FACTOR)),
+        Err(AuthError::BadCredentials) => Err(Refusal::bad(INVALID_CREDENTIALS)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn came_in(app: &App, tokens: &SessionTokens) -> HttpResponse {
+    let until = app.gate.now().plus(tokens.refresh_expires_in);
+    let token = standing_token(app, &tokens.account, tokens.session, until);
+    text(StatusCode::CREATED, token.expose_secret())
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LegacyRegistration)]
+struct RegisterBody {
+    #[serde(rename = "Email", default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    email: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = String, format = Password)]
+    password: Option<SecretString>,
+    #[serde(rename = "Address1", default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    address: Option<String>,
+    #[serde(rename = "Name", default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    name: Option<String>,
+    /// Has to be there, and counts for nothing: who registers is a patient.
+    #[serde(rename = "accountType", default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    account_type: Option<String>,
+    #[serde(rename = "phoneNum", default, deserialize_with = "loose")]
+    #[schema(value_type = i64)]
+    phone: Option<String>,
+}
+
+/// Register as a patient; the answer is the bare token
+#[utoipa::path(tag = "Replaced system", request_body = RegisterBody, responses((status = 201, content_type = "text/html", body = String),
+    (status = 400, content_type = "text/html", body = String), (status = 409, content_type = "text/html", body = String)))]
+#[post("/api/auth/register/createUser")]
+async fn register(app: web::Data<App>, CalledFrom(origin): CalledFrom, body: Unread) -> Result<HttpResponse, Refusal> {
+    let RegisterBody { email, password, address, name, account_type, phone } = body.fields().await?;
+    let email = required(email, ALL_INPUTS)?;
+    let password = password.filter(|text| !text.expose_secret().is_empty()).ok_or(Refusal::bad(ALL_INPUTS))?;
+    let (address, name) = (required(address, ALL_INPUTS)?, required(name, ALL_INPUTS)?);
+    let (_, phone) = (required(account_type, ALL_INPUTS)?, required(phone, ALL_INPUTS)?);
+    let phone = phone::read(&phone, app.legacy.calling_code.as_ref());
+    let new = NewRegistration {
+        email: EmailAddress::parse(&email)?,
+        name: PersonName::parse(&name).map_err(|invalid| invalid.at("/Name"))?,
+        phone: Some(phone.ok_or(Refusal::bad("phoneNum needs its country in front, such as 9647501234567"))?),
+        address: Some(PostalAddress::parse(&address).map_err(|invalid| invalid.at("/Address1"))?),
+        birth_date: None,
+        sex: None,
+    };
+    match app.auth.register.run(&origin, new, password.expose_secret()).await {
+        Ok(tokens) => Ok(came_in(&app, &tokens)),
+        Err(WorkflowError::Auth(AuthError::EmailTaken)) => {
+            Err(Refusal::said(StatusCode::CONFLICT, "User Already exists"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

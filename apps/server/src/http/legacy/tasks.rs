@@ -1,0 +1,82 @@
+//! The catalogue.
+
+use actix_web::{HttpResponse, get, http::StatusCode, post, web};
+use infirmary_diagnosis::{DiagnosisError, NewTask, Task};
+use infirmary_kernel::{LongText, Receipt, Role, ShortText, TaskCode, fold};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    JSON, Refusal,
+    body::{Unread, loose, required},
+    caller::{Known, only},
+    documents::{TaskBody, money},
+    json, lists,
+};
+use crate::http::App;
+
+pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    config.service(list).service(create);
+}
+
+/// The tasks that are in use
+#[utoipa::path(tag = "Replaced system", security(("legacyToken" = [], "legacyUid" = [])), responses((status = 200, body = Vec<TaskBody>)))]
+#[get("/api/tasks")]
+async fn list(app: web::Data<App>, Known(caller): Known) -> Result<HttpResponse, Refusal> {
+    let tasks = lists::whole(async |page| Ok(app.tasks.queries.tasks(&caller, &page).await?)).await?;
+    let now = app.gate.now();
+    let in_use = tasks.iter().filter(|task| task.active).filter_map(|task| TaskBody::at(task, now));
+    Ok(json(&in_use.collect::<Vec<_>>()))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewLegacyTask)]
+struct NewTaskBody {
+    #[serde(rename = "taskName", default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    name: Option<String>,
+    #[serde(rename = "Desc", default, deserialize_with = "loose")]
+    #[schema(value_type = Option<String>)]
+    description: Option<String>,
+    #[serde(rename = "Cost", default, deserialize_with = "loose")]
+    #[schema(value_type = f64)]
+    cost: Option<String>,
+}
+
+const ALL_FIELDS: &str = "all fields are required";
+
+/// Add a task; its code is made of its name
+#[utoipa::path(tag = "Replaced system", security(("legacyToken" = [], "legacyUid" = [])), request_body = NewTaskBody,
+    responses((status = 201, body = TaskBody), (status = 409, content_type = "text/html", body = String)))]
+#[post("/api/tasks")]
+async fn create(app: web::Data<App>, Known(caller): Known, body: Unread) -> Result<HttpResponse, Refusal> {
+    only(&app, &caller, &[Role::Admin], "task", "only an admin may add a task here").await?;
+    let NewTaskBody { name, description, cost } = body.fields().await?;
+    let (name, cost) = (required(name, ALL_FIELDS)?, required(cost, ALL_FIELDS)?);
+    let price = money(&cost, app.tasks.create.currency);
+    let new = NewTask {
+        code: code_of(&name)?,
+        name: ShortText::parse(&name).map_err(|invalid| invalid.at("/taskName"))?,
+        description: LongText::parse(description.as_deref().unwrap_or("")).map_err(|invalid| invalid.at("/Desc"))?,
+        price: price.ok_or(Refusal::bad("Cost must be an amount such as 299"))?,
+    };
+    let now = app.gate.now();
+    let told =
+        |task: &Task| TaskBody::at(task, now).map_or(Receipt::from_bytes(Vec::new()), |body| Receipt::json(&body));
+    match app.tasks.create.run(&caller, new, None, told).await {
+        Ok(created) => Ok(HttpResponse::Created().content_type(JSON).body(created.into_receipt().into_bytes())),
+        Err(DiagnosisError::CodeTaken { .. }) => {
+            Err(Refusal::said(StatusCode::CONFLICT, "a task of this name exists already"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `Chest X-Ray (2 views)` is `CHEST-X-RAY-2-VIEWS`.
+fn code_of(name: &str) -> Result<TaskCode, Refusal> {
+    let folded = fold(name).to_uppercase();
+    let words: Vec<&str> = folded.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let code: String = words.join("-").chars().take(TaskCode::MAX_CHARS).collect();
+    TaskCode::parse(code.trim_end_matches('-'))
+        .map_err(|_| Refusal::bad("taskName needs letters from A to Z or digits, to make a code of"))
+}

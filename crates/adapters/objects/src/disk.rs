@@ -9,19 +9,19 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, future, stream::BoxStream};
 use infirmary_kernel::{
-    ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, Sha256Digest, Staged, Staging, StoreError, StoredObject,
-    Timestamp, WriteError,
+    ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, ServedAs, Sha256Digest, Staging, StoreError, Timestamp,
+    WriteError,
 };
 use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt, local::LocalFileSystem};
 
 use crate::{
     reading,
-    staging::{DiskStaging, StagingFile, StagingFolder, create_folder, create_one_folder},
+    staging::{Destination, FileStaging, StagingFile, StagingFolder, create_folder, create_one_folder},
 };
 
 /// Objects as files in a folder, each at its key.
 pub struct DiskObjects {
-    root: Arc<Path>,
+    root: Root,
     store: LocalFileSystem,
     /// Absent: opened to be read.
     staging: Option<Arc<StagingFolder>>,
@@ -45,7 +45,7 @@ impl DiskObjects {
             reason: format!("the folder of objects {} cannot be used: {error}", root.display()),
         })?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(failed)?;
-        Ok(Self { root: root.into(), store, staging: Some(Arc::new(staging)) })
+        Ok(Self { root: Root(root.into()), store, staging: Some(Arc::new(staging)) })
     }
 
     /// Opens a folder that is there, and changes nothing in it: nothing can be staged. Blocks.
@@ -54,14 +54,7 @@ impl DiskObjects {
             reason: format!("the folder of objects {} cannot be read: {error}", root.display()),
         })?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(failed)?;
-        Ok(Self { root: root.into(), store, staging: None })
-    }
-
-    /// Removes what uploads of dead processes left; [`DiskObjects::open`] has done so already. For a process that goes on
-    /// while others on the same folder die.
-    pub async fn remove_left_over(&self) -> Result<(), StoreError> {
-        let folder = self.staging()?;
-        blocking(move || folder.remove_the_dead()).await?.map_err(unavailable)
+        Ok(Self { root: Root(root.into()), store, staging: None })
     }
 
     fn staging(&self) -> Result<Arc<StagingFolder>, StoreError> {
@@ -70,7 +63,7 @@ impl DiskObjects {
     }
 
     fn path(&self, key: &ObjectKey) -> PathBuf {
-        self.root.join(key.as_str())
+        self.root.0.join(key.as_str())
     }
 }
 
@@ -100,7 +93,7 @@ impl Objects for DiskObjects {
     async fn stage(&self) -> Result<Box<dyn Staging>, StoreError> {
         let folder = self.staging()?;
         let file = blocking(move || folder.file()).await?.map_err(unavailable)?;
-        Ok(Box::new(DiskStaging::new(file, self.root.clone())))
+        Ok(Box::new(FileStaging::new(file, Arc::new(self.root.clone()))))
     }
 
     async fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Option<ObjectRead>, StoreError> {
@@ -149,9 +142,18 @@ impl Objects for DiskObjects {
             .boxed()
     }
 
+    async fn signed_url(&self, _key: &ObjectKey, _served: &ServedAs) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         let folder = self.staging()?;
         blocking(move || folder.file().map(drop)).await?.map_err(unavailable)
+    }
+
+    async fn upkeep(&self) -> Result<(), StoreError> {
+        let folder = self.staging()?;
+        blocking(move || folder.remove_the_dead()).await?.map_err(unavailable)
     }
 }
 
@@ -163,24 +165,18 @@ impl LocalFile for InPlace {
     }
 }
 
-pub struct DiskStaged {
-    file: StagingFile,
-    sha256: Sha256Digest,
-    root: Arc<Path>,
-}
+/// The folder, as where staged files are put.
+#[derive(Clone)]
+struct Root(Arc<Path>);
 
-impl DiskStaged {
-    pub const fn new(file: StagingFile, sha256: Sha256Digest, root: Arc<Path>) -> Self {
-        Self { file, sha256, root }
-    }
-
+impl Root {
     /// `LocalFileSystem::with_fsync` syncs as well, but what is staged here is no object of its yet: its rename trusts
     /// that the file is on the disk already, and its uploads need the key first and overwrite what is there.
-    fn put_in_place(&self, key: &ObjectKey) -> Result<(), WriteError> {
-        self.file.file().sync_data().map_err(unavailable)?;
-        let path = self.root.join(key.as_str());
+    fn put_in_place(&self, file: &StagingFile, key: &ObjectKey) -> Result<(), WriteError> {
+        file.file().sync_data().map_err(unavailable)?;
+        let path = self.0.join(key.as_str());
         // A link and not a rename: it fails where a file is.
-        if let Err(error) = self.link_to(&path) {
+        if let Err(error) = self.link_to(file, &path) {
             return match error.kind() {
                 io::ErrorKind::AlreadyExists => Err(WriteError::Conflict { law: "one object for a key" }),
                 _ => Err(unavailable(error).into()),
@@ -193,14 +189,22 @@ impl DiskStaged {
         })
     }
 
-    fn link_to(&self, path: &Path) -> io::Result<()> {
-        match fs::hard_link(self.file.path(), path) {
+    fn link_to(&self, file: &StagingFile, path: &Path) -> io::Result<()> {
+        match fs::hard_link(file.path(), path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_folders_of(path, &self.root)?;
-                fs::hard_link(self.file.path(), path)
+                make_folders_of(path, &self.0)?;
+                fs::hard_link(file.path(), path)
             }
             outcome => outcome,
         }
+    }
+}
+
+#[async_trait]
+impl Destination for Root {
+    async fn put(&self, file: StagingFile, _sha256: Sha256Digest, key: &ObjectKey) -> Result<(), WriteError> {
+        let (root, key) = (self.clone(), key.clone());
+        blocking(move || root.put_in_place(&file, &key)).await?
     }
 }
 
@@ -223,26 +227,4 @@ fn make_folders_of(path: &Path, root: &Path) -> io::Result<()> {
 fn sync_folder(folder: &Path) -> io::Result<()> {
     // Other systems have no such thing as syncing a folder.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-#[async_trait]
-impl Staged for DiskStaged {
-    fn bytes(&self) -> u64 {
-        self.file.bytes()
-    }
-
-    fn sha256(&self) -> Sha256Digest {
-        self.sha256
-    }
-
-    fn path(&self) -> &Path {
-        self.file.path()
-    }
-
-    async fn keep(self: Box<Self>, key: &ObjectKey) -> Result<StoredObject, WriteError> {
-        let stored = StoredObject { key: key.clone(), bytes: self.bytes(), sha256: self.sha256() };
-        let key = key.clone();
-        blocking(move || self.put_in_place(&key)).await??;
-        Ok(stored)
-    }
 }

@@ -21,22 +21,25 @@ pub fn chunks(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes,
         }
         let next = rest.start..rest.end.min(rest.start + CHUNK_BYTES);
         let later = next.end..rest.end;
-        let (file, chunk) = blocking(move || read_at(file, next)).await?.map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => StoreError::Corrupt { reason: "a file became shorter".into() },
-            _ => unavailable(error),
-        })?;
+        let (file, chunk) =
+            blocking(move || read_at(&file, next).map(|chunk| (file, chunk))).await?.map_err(|error| {
+                match error.kind() {
+                    io::ErrorKind::UnexpectedEof => StoreError::Corrupt { reason: "a file became shorter".into() },
+                    _ => unavailable(error),
+                }
+            })?;
         Ok(Some((chunk, (file, later))))
     })
     .boxed()
 }
 
-fn read_at(mut file: File, range: Range<u64>) -> io::Result<(File, Bytes)> {
+pub fn read_at(mut file: &File, range: Range<u64>) -> io::Result<Bytes> {
     let length = range.end - range.start;
     let mut chunk = Vec::with_capacity(usize::try_from(length).unwrap_or(usize::MAX));
     file.seek(SeekFrom::Start(range.start))?;
-    (&mut file).take(length).read_to_end(&mut chunk)?;
+    file.take(length).read_to_end(&mut chunk)?;
     if (chunk.len() as u64) < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok((file, chunk.into()))
+    Ok(chunk.into())
 }

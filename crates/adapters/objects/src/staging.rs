@@ -10,10 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use infirmary_kernel::{Sha256Digest, Staged, Staging, StoreError};
+use infirmary_kernel::{LocalFile, ObjectKey, Sha256Digest, Staged, Staging, StoreError, StoredObject, WriteError};
 use sha2::{Digest, Sha256};
 
-use crate::disk::{DiskStaged, blocking, unavailable};
+use crate::disk::{blocking, unavailable};
 
 /// Chunks are gathered up to this before a thread is asked to hash and write them: a hop to another thread costs more
 /// than hashing the few kilobytes that the network gives at a time.
@@ -163,16 +163,29 @@ impl Drop for StagingFile {
     }
 }
 
-pub struct DiskStaging {
+impl LocalFile for StagingFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Where staged bytes go when they are kept.
+#[async_trait]
+pub trait Destination: Send + Sync + 'static {
+    /// As [`Staged::keep`]. The file goes when it is dropped.
+    async fn put(&self, file: StagingFile, sha256: Sha256Digest, key: &ObjectKey) -> Result<(), WriteError>;
+}
+
+pub struct FileStaging {
     /// `None` after an error, and while a `write` is under way: then one whose future was dropped leaves `None`.
     file: Option<StagingFile>,
     buffer: Vec<u8>,
-    root: Arc<Path>,
+    to: Arc<dyn Destination>,
 }
 
-impl DiskStaging {
-    pub const fn new(file: StagingFile, root: Arc<Path>) -> Self {
-        Self { file: Some(file), buffer: Vec::new(), root }
+impl FileStaging {
+    pub fn new(file: StagingFile, to: Arc<dyn Destination>) -> Self {
+        Self { file: Some(file), buffer: Vec::new(), to }
     }
 
     async fn flush(&mut self, more: Bytes) -> Result<(), StoreError> {
@@ -189,6 +202,16 @@ impl DiskStaging {
         (self.file, self.buffer) = (Some(file), buffer);
         Ok(())
     }
+
+    /// The file with everything that was written.
+    pub async fn finish(mut self) -> Result<StagedFile, StoreError> {
+        if !self.buffer.is_empty() {
+            self.flush(Bytes::new()).await?;
+        }
+        let file = self.file.take().ok_or_else(broken)?;
+        let sha256 = Sha256Digest::from_bytes(file.hasher.clone().finalize().into());
+        Ok(StagedFile { file, sha256, to: self.to })
+    }
 }
 
 fn broken() -> StoreError {
@@ -196,7 +219,7 @@ fn broken() -> StoreError {
 }
 
 #[async_trait]
-impl Staging for DiskStaging {
+impl Staging for FileStaging {
     async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
         if self.file.is_none() {
             return Err(broken());
@@ -211,12 +234,40 @@ impl Staging for DiskStaging {
         Ok(())
     }
 
-    async fn seal(mut self: Box<Self>) -> Result<Box<dyn Staged>, StoreError> {
-        if !self.buffer.is_empty() {
-            self.flush(Bytes::new()).await?;
-        }
-        let file = self.file.take().ok_or_else(broken)?;
-        let sha256 = Sha256Digest::from_bytes(file.hasher.clone().finalize().into());
-        Ok(Box::new(DiskStaged::new(file, sha256, self.root.clone())))
+    async fn seal(self: Box<Self>) -> Result<Box<dyn Staged>, StoreError> {
+        Ok(Box::new(self.finish().await?))
+    }
+}
+
+pub struct StagedFile {
+    file: StagingFile,
+    sha256: Sha256Digest,
+    to: Arc<dyn Destination>,
+}
+
+impl StagedFile {
+    pub fn into_file(self) -> StagingFile {
+        self.file
+    }
+}
+
+#[async_trait]
+impl Staged for StagedFile {
+    fn bytes(&self) -> u64 {
+        self.file.bytes()
+    }
+
+    fn sha256(&self) -> Sha256Digest {
+        self.sha256
+    }
+
+    fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    async fn keep(self: Box<Self>, key: &ObjectKey) -> Result<StoredObject, WriteError> {
+        let stored = StoredObject { key: key.clone(), bytes: self.bytes(), sha256: self.sha256 };
+        self.to.put(self.file, self.sha256, key).await?;
+        Ok(stored)
     }
 }

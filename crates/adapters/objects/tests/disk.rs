@@ -14,7 +14,11 @@ async fn on_disk() -> (DiskObjects, TempDir) {
     (DiskObjects::open(&folder.path().join("objects")).unwrap(), folder)
 }
 
-infirmary_kernel::objects_laws!(on_disk);
+async fn made() -> Option<(DiskObjects, TempDir)> {
+    Some(on_disk().await)
+}
+
+infirmary_kernel::objects_laws!(made);
 
 /// All files, but those by which processes tell that they live.
 fn files(folder: &Path) -> Vec<String> {
@@ -71,7 +75,7 @@ async fn what_a_dead_process_left_is_gone_and_what_a_living_one_stages_is_not() 
     assert!(!dead.exists());
     // Another one dies while this one lives.
     leave();
-    living.remove_left_over().await.unwrap();
+    living.upkeep().await.unwrap();
     assert!(!dead.exists());
     staging.seal().await.unwrap().keep(&ObjectKey::parse("images/1").unwrap()).await.unwrap();
     assert!(second.read(&ObjectKey::parse("images/1").unwrap(), None).await.unwrap().is_some());

@@ -3,7 +3,7 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use infirmary_kernel::{
     Action, Caller, Gate, ImageId, Link, LinkTarget, ObjectRead, Objects, Page, PageRequest, PatientId, Permission,
-    Reach, Refused, SignedLink, Signer, StoreError, StudyId, Subject,
+    Reach, Refused, ServedAs, SignedLink, Signer, StoreError, StudyId, Subject,
 };
 
 use crate::{FoundImage, FoundStudy, Image, ImageStore, ImagingError, PreviewSize, Previews, Visible, preview::lost};
@@ -31,6 +31,11 @@ impl Content {
             return Err(StoreError::Corrupt { reason: format!("the object {key} has not the size of its row") });
         }
         Ok(read)
+    }
+
+    /// An address of the store's own at which the file can be had, where it gives such away.
+    pub async fn signed_url(&self, served: &ServedAs) -> Result<Option<String>, StoreError> {
+        self.objects.signed_url(&self.image.object.key, served).await
     }
 }
 

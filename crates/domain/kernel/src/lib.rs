@@ -48,7 +48,10 @@ pub use message::{MessageContent, MessageKind, OutgoingMessage};
 pub use money::{Currency, Money, MoneyError};
 #[cfg(feature = "test-support")]
 pub use objects::MockObjects;
-pub use objects::{ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, Staged, Staging, StoredObject};
+pub use objects::{
+    ListedObject, LocalFile, ObjectKey, ObjectRead, Objects, SIGNED_URL_SECONDS, ServedAs, Staged, Staging,
+    StoredObject,
+};
 pub use page::{Cursor, DEFAULT_PAGE_ITEMS, Limit, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policy::{Permission, Reach};
 pub use ports::{Clock, Entropy, IdSource, Journal, Readiness, Receipts, Signer, Sweep, Swept};

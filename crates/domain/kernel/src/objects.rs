@@ -136,8 +136,27 @@ pub trait Objects: Send + Sync {
     /// All objects, or those in a folder.
     fn list(&self, folder: Option<ObjectKey>) -> BoxStream<'static, Result<ListedObject, StoreError>>;
 
-    /// Whether the store can be reached and written to at this moment.
+    /// An address at which the object can be fetched without any header for [`SIGNED_URL_SECONDS`]: `None` where the
+    /// store gives no such addresses away.
+    async fn signed_url(&self, key: &ObjectKey, served: &ServedAs) -> Result<Option<String>, StoreError>;
+
+    /// Whether the store can be reached at this moment, and may be used: one that is open to everybody may not.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// What is to be done every hour: removes what uploads of dead processes left, and looks whether the store can be
+    /// written to and is closed to strangers. Any number of processes may do it at once.
+    async fn upkeep(&self) -> Result<(), StoreError>;
+}
+
+/// How long a signed address opens an object.
+pub const SIGNED_URL_SECONDS: u64 = 60;
+
+/// What a store says of the bytes that it serves itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedAs {
+    pub media_type: &'static str,
+    /// As the header `Content-Disposition`.
+    pub disposition: String,
 }
 
 /// Bytes coming in. Drop it to forget them.

@@ -2,7 +2,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use infirmary_kernel::{
     AccessError, Action, Caller, Gate, House, Link, LinkTarget, ObjectRead, Objects, Page, PageRequest, PatientId,
-    Permission, Reach, Refused, ReportId, SignedLink, Signer, Subject,
+    Permission, Reach, Refused, ReportId, ServedAs, SignedLink, Signer, Subject,
 };
 
 use crate::{ReportError, ReportFilter, ReportStore, ReportView, Verdict, VerificationCode};
@@ -32,6 +32,11 @@ impl ReportPdf {
     /// All of it, or a range of its bytes.
     pub async fn read(&self, range: Option<Range<u64>>) -> Result<ObjectRead, ReportError> {
         self.objects.read(&self.view.report.object.key, range).await?.ok_or(ReportError::ObjectMissing)
+    }
+
+    /// An address of the store's own at which the PDF can be had, where it gives such away.
+    pub async fn signed_url(&self, served: &ServedAs) -> Result<Option<String>, ReportError> {
+        Ok(self.objects.signed_url(&self.view.report.object.key, served).await?)
     }
 }
 

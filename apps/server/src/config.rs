@@ -7,7 +7,8 @@ use std::{
 };
 
 use infirmary_auth::{CallingCode, CodePolicy, FactorPolicy};
-use infirmary_kernel::Currency;
+use infirmary_kernel::{Currency, ObjectKey};
+use infirmary_objects::{BucketLimits, BucketSettings, Service};
 use secrecy::SecretString;
 
 use crate::legacy::phone::HomeCountry;
@@ -55,6 +56,7 @@ pub enum StoreUrl {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObjectsUrl {
     File(PathBuf),
+    Bucket(BucketSettings),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +92,8 @@ pub const NAMES: &[&str] = &[
     "INFIRMARY_METRICS_LISTEN",
     "INFIRMARY_METRICS_TOKEN",
     "INFIRMARY_OBJECTS",
+    "INFIRMARY_OBJECTS_CREDENTIALS",
+    "INFIRMARY_OBJECTS_SIGNED_URLS",
     "INFIRMARY_OTP_COUNTRIES",
     "INFIRMARY_OTP_MAX_PER_DAY",
     "INFIRMARY_PUBLIC_URL",
@@ -141,16 +145,30 @@ impl Config {
             parse("INFIRMARY_LISTEN", given("INFIRMARY_LISTEN").unwrap_or("127.0.0.1:8080"), || {
                 "give an address and a port, such as 127.0.0.1:8080".into()
             })?;
+        let mut objects = match given("INFIRMARY_OBJECTS") {
+            None => ObjectsUrl::File(data_dir.join("objects")),
+            Some(url) => objects_of(url, &data_dir)?,
+        };
+        for name in ["INFIRMARY_OBJECTS_CREDENTIALS", "INFIRMARY_OBJECTS_SIGNED_URLS"] {
+            let Some(value) = given(name) else { continue };
+            let refused = |why: &str| ConfigError::Refused { name, why: why.into() };
+            let ObjectsUrl::Bucket(bucket) = &mut objects else {
+                return Err(refused("it is for a bucket: gs://… or s3://…"));
+            };
+            match (name, value) {
+                ("INFIRMARY_OBJECTS_CREDENTIALS", path) => bucket.credentials = Some(path.into()),
+                (_, "on") => bucket.signed_urls = true,
+                (_, "off") => bucket.signed_urls = false,
+                _ => return Err(refused("give on or off")),
+            }
+        }
         Ok(Self {
             listen,
             store: match given("INFIRMARY_STORE") {
                 None => StoreUrl::Sqlite(data_dir.join("infirmary.db")),
                 Some(url) => StoreUrl::Sqlite(path_of("INFIRMARY_STORE", url, "sqlite:", &data_dir, "infirmary.db")?),
             },
-            objects: match given("INFIRMARY_OBJECTS") {
-                None => ObjectsUrl::File(data_dir.join("objects")),
-                Some(url) => ObjectsUrl::File(path_of("INFIRMARY_OBJECTS", url, "file:", &data_dir, "objects")?),
-            },
+            objects,
             secrets_dir: given("INFIRMARY_SECRETS_DIR").map_or_else(|| data_dir.join("secrets"), PathBuf::from),
             house: House {
                 name: text("INFIRMARY_HOUSE_NAME", given("INFIRMARY_HOUSE_NAME").unwrap_or("Infirmary"), 200)?,
@@ -277,6 +295,37 @@ fn http_url(name: &'static str, value: &str) -> Result<String, ConfigError> {
     }
 }
 
+/// A folder, or a bucket with what all keys begin with.
+fn objects_of(url: &str, data_dir: &Path) -> Result<ObjectsUrl, ConfigError> {
+    const NAME: &str = "INFIRMARY_OBJECTS";
+    let (service, rest) = if let Some(rest) = url.strip_prefix("gs://") {
+        (Service::GoogleCloudStorage, rest)
+    } else if let Some(rest) = url.strip_prefix("s3://") {
+        (Service::S3, rest)
+    } else {
+        return path_of(NAME, url, "file:", data_dir, "objects").map(ObjectsUrl::File);
+    };
+    let refused = |why: &str| ConfigError::Refused { name: NAME, why: why.into() };
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.len() < 3 || !bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
+    {
+        return Err(refused("give the name of a bucket, such as gs://hospital-images/house"));
+    }
+    let prefix = prefix.trim_end_matches('/');
+    let prefix = (!prefix.is_empty())
+        .then(|| ObjectKey::parse(prefix))
+        .transpose()
+        .map_err(|_| refused("give a prefix of segments of a-z 0-9 - . _, such as gs://hospital-images/house"))?;
+    Ok(ObjectsUrl::Bucket(BucketSettings {
+        service,
+        bucket: bucket.to_owned(),
+        prefix,
+        credentials: None,
+        signed_urls: false,
+        limits: BucketLimits::default(),
+    }))
+}
+
 /// `scheme` alone is the default in the data folder; `scheme/path` and `scheme///path` are that path.
 fn path_of(
     name: &'static str,
@@ -316,6 +365,29 @@ mod tests {
         assert_eq!(config.objects, ObjectsUrl::File("./data/objects".into()));
         assert_eq!(config.public_url, "http://127.0.0.1:8080");
         assert_eq!(config.currency, Currency::GBP);
+    }
+
+    #[test]
+    fn objects_may_be_in_a_bucket_below_a_prefix() {
+        let bucket = |url| match config(&[("INFIRMARY_OBJECTS", url)])?.objects {
+            ObjectsUrl::Bucket(bucket) => Ok((bucket.service, bucket.bucket, bucket.prefix)),
+            ObjectsUrl::File(_) => panic!("{url} is no folder"),
+        };
+        let is = |service, bucket: &str, prefix: Option<&str>| {
+            (service, bucket.to_owned(), prefix.map(|prefix| ObjectKey::parse(prefix).unwrap()))
+        };
+        let google = Service::GoogleCloudStorage;
+        assert_eq!(bucket("gs://ward-images").unwrap(), is(google, "ward-images", None));
+        assert_eq!(bucket("gs://ward-images/a/b/").unwrap(), is(google, "ward-images", Some("a/b")));
+        assert_eq!(bucket("s3://ward.images/a").unwrap(), is(Service::S3, "ward.images", Some("a")));
+        for refused in ["gs://", "gs://x", "s3://Ward", "gs://ward-images/a//b", "gs://ward-images/../b"] {
+            let told: Result<_, ConfigError> = bucket(refused);
+            assert!(told.is_err(), "{refused}");
+        }
+        assert!(config(&[("INFIRMARY_OBJECTS_SIGNED_URLS", "on")]).is_err(), "a folder signs nothing");
+        let signed = [("INFIRMARY_OBJECTS", "gs://ward-images"), ("INFIRMARY_OBJECTS_SIGNED_URLS", "on")];
+        let ObjectsUrl::Bucket(signed) = config(&signed).unwrap().objects else { panic!("a bucket") };
+        assert!(signed.signed_urls && signed.credentials.is_none());
     }
 
     #[test]

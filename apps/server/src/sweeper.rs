@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use infirmary_kernel::{Clock, Sweep};
-use infirmary_objects::DiskObjects;
+use infirmary_kernel::{Clock, Objects, Sweep};
 use infirmary_sqlite::SqliteStore;
 use infirmary_workflows::SweepObjects;
 use tokio::time::sleep;
@@ -16,8 +15,8 @@ const EVERY_SECONDS: u64 = 60 * 60;
 /// do it at once; each removal is of something that nobody needs.
 pub struct Sweeper {
     pub store: SqliteStore,
-    pub disk: Arc<DiskObjects>,
-    pub objects: SweepObjects,
+    pub objects: Arc<dyn Objects>,
+    pub strays: SweepObjects,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -36,15 +35,15 @@ impl Sweeper {
             Ok(swept) => tracing::info!(%swept, "removed rows that are over"),
             Err(error) => tracing::warn!(%error, "rows that are over could not be removed"),
         }
-        match self.objects.run().await {
+        match self.strays.run().await {
             Ok(swept) if swept.objects == SweepObjects::MAX_REMOVED => {
                 tracing::warn!(objects = swept.objects, bytes = swept.bytes, "removed many objects that no row names");
             }
             Ok(swept) => tracing::info!(objects = swept.objects, bytes = swept.bytes, "removed objects without a row"),
             Err(error) => tracing::warn!(%error, "objects without a row could not be removed"),
         }
-        if let Err(error) = self.disk.remove_left_over().await {
-            tracing::warn!(%error, "what dead uploads left could not be removed");
+        if let Err(error) = self.objects.upkeep().await {
+            tracing::error!(%error, "the store of objects is not as it should be");
         }
     }
 }

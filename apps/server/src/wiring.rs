@@ -26,7 +26,7 @@ use infirmary_kernel::{
     Clock, Currency, Entropy, Gate, House, Invalid, Journal, Objects, PostalAddress, Readiness, Receipts, ShortText,
     Signer, StoreError,
 };
-use infirmary_objects::DiskObjects;
+use infirmary_objects::{BucketObjects, DiskObjects};
 use infirmary_patients::PatientStore;
 use infirmary_pdf::{PdfGuard, TypstPress};
 use infirmary_reports::{PdfInspector, ReceivePdf, ReportStore, Typesetter};
@@ -118,10 +118,35 @@ pub struct Inspected {
 /// Makes nothing and changes nothing; a server may be at work meanwhile. Needs no secrets.
 pub fn inspect(config: &Config) -> Result<Inspected, StartError> {
     let StoreUrl::Sqlite(path) = &config.store;
-    let ObjectsUrl::File(folder) = &config.objects;
     let store = SqliteStore::open_to_read(path, 1)?;
-    let objects = DiskObjects::open_to_read(folder).map_err(StartError::Objects)?;
-    Ok(inspected(store, Arc::new(objects), config.currency))
+    let objects: Arc<dyn Objects> = match &config.objects {
+        ObjectsUrl::File(folder) => Arc::new(DiskObjects::open_to_read(folder).map_err(StartError::Objects)?),
+        ObjectsUrl::Bucket(settings) => {
+            choose_tls_provider();
+            let connected = BucketObjects::connect(settings, &staging_of(config), Arc::new(OsEntropy));
+            Arc::new(connected.map_err(StartError::Objects)?)
+        }
+    };
+    Ok(inspected(store, objects, config.currency))
+}
+
+/// For uploads on their way to a bucket, and for what comes back from it to be read as a file.
+fn staging_of(config: &Config) -> PathBuf {
+    config.data_dir.join("staging")
+}
+
+async fn open_objects(config: &Config) -> Result<Arc<dyn Objects>, StartError> {
+    let objects: Arc<dyn Objects> = match &config.objects {
+        ObjectsUrl::File(folder) => Arc::new(DiskObjects::open(folder).map_err(StartError::Objects)?),
+        ObjectsUrl::Bucket(settings) => {
+            let opened = BucketObjects::open(settings, &staging_of(config), Arc::new(OsEntropy)).await;
+            Arc::new(opened.map_err(StartError::Objects)?)
+        }
+    };
+    if let Err(error) = objects.check().await {
+        tracing::error!(%error, "the store of objects is not as it should be; the server is not ready");
+    }
+    Ok(objects)
 }
 
 pub fn inspected(store: SqliteStore, objects: Arc<dyn Objects>, currency: Currency) -> Inspected {
@@ -220,9 +245,7 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
     }
     let keyring = Keyring::open(&config.secrets_dir, &GivenSecrets::default())?;
     let sqlite = SqliteStore::open(path, config.workers)?;
-    let ObjectsUrl::File(folder) = &config.objects;
-    let disk = Arc::new(DiskObjects::open(folder).map_err(StartError::Objects)?);
-    let objects: Arc<dyn Objects> = disk.clone();
+    let objects = open_objects(config).await?;
     let stores = Stores::of(sqlite.clone());
 
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
@@ -475,8 +498,8 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
     let create_admin = CreateAdmin { gate, accounts: stores.accounts, hasher, policy };
     let sweeper = Sweeper {
         store: sqlite.clone(),
-        disk,
-        objects: SweepObjects { inspection: Arc::new(sqlite.clone()), objects: objects.clone(), clock: clock.clone() },
+        objects: objects.clone(),
+        strays: SweepObjects { inspection: Arc::new(sqlite.clone()), objects: objects.clone(), clock: clock.clone() },
         clock,
     };
     Ok(Wired { app, create_admin, sweeper, store: sqlite, objects })

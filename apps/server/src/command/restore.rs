@@ -42,7 +42,13 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub async fn run(config: &Config, restore: Restore) -> Result<(), CommandError> {
     let Restore { file, head } = restore;
     let StoreUrl::Sqlite(database) = &config.store;
-    let ObjectsUrl::File(objects) = &config.objects;
+    let ObjectsUrl::File(objects) = &config.objects else {
+        return Err(CommandError::UseCase(
+            "an archive is restored to a folder: leave INFIRMARY_OBJECTS out, restore, and copy the folder `objects` to \
+             below the prefix of the bucket"
+                .into(),
+        ));
+    };
     let house = House {
         database: Target::of(database),
         objects: Target::of(objects),

@@ -10,7 +10,7 @@ use actix_web::{
         header::{self, HeaderMap, HeaderValue},
     },
 };
-use infirmary_kernel::{ObjectRead, Sha256Digest};
+use infirmary_kernel::{ObjectRead, ServedAs, Sha256Digest};
 
 use super::problem::Problem;
 
@@ -55,6 +55,11 @@ impl Offer<'_> {
         response.finish()
     }
 
+    /// The same, for a store that serves it by itself.
+    pub fn served(&self) -> ServedAs {
+        ServedAs { media_type: self.media_type, disposition: disposition(self.shown, self.file_name) }
+    }
+
     /// The answer with what was read.
     pub fn respond(&self, asked: &Asked, read: ObjectRead) -> HttpResponse {
         let ObjectRead { size, range, bytes } = read;
@@ -73,6 +78,21 @@ impl Offer<'_> {
             .content_type(self.media_type)
             .body(SizedStream::new(range.end - range.start, bytes))
     }
+}
+
+/// The bytes are at that address of the store's for a short while. The browser is to ask here again the next time.
+pub fn elsewhere(url: &str) -> HttpResponse {
+    HttpResponse::TemporaryRedirect()
+        .insert_header((header::LOCATION, url))
+        .insert_header((header::CACHE_CONTROL, PRIVATE))
+        .finish()
+}
+
+/// Whether a caller can follow to another server: not one who sends a token with the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Here,
+    HereOrElsewhere,
 }
 
 fn asked(headers: &HeaderMap, etag: &str, size: u64) -> Result<Asked, Problem> {

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     App,
-    download::{Asked, Offer, PRIVATE, SANDBOX},
+    download::{self, Asked, Offer, PRIVATE, SANDBOX, Way},
     extract::{Params, PathId, SignedIn},
     links::LinkBody,
     problem::{Problem, ProblemBody},
@@ -161,7 +161,7 @@ async fn content(
     PathId(id): PathId<marker::Image>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    content_for(&app, &caller, id, &request).await
+    content_for(&app, &caller, id, &request, Way::Here).await
 }
 
 pub async fn content_for(
@@ -169,6 +169,7 @@ pub async fn content_for(
     caller: &Caller,
     id: ImageId,
     request: &HttpRequest,
+    way: Way,
 ) -> Result<HttpResponse, Problem> {
     let found = app.studies.queries.content(caller, id).await?;
     let image = &found.image;
@@ -181,6 +182,12 @@ pub async fn content_for(
         shown: image.format != ImageFormat::Dicom,
     };
     let asked = offer.asked(request)?;
+    if asked != Asked::NotModified
+        && way == Way::HereOrElsewhere
+        && let Some(url) = found.signed_url(&offer.served()).await?
+    {
+        return Ok(download::elsewhere(&url));
+    }
     let bytes = match &asked {
         Asked::NotModified => return Ok(offer.not_modified()),
         Asked::Whole => found.read(None).await?,

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     App,
+    download::Way,
     extract::{From, Params},
     images::{self, PreviewParams},
     problem::{Problem, ProblemBody},
@@ -48,7 +49,8 @@ impl LinkBody {
 
 /// Follow a link; no header is needed
 #[utoipa::path(tag = "Links", responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>, description = "In the type of what it opens"),
-    (status = 206, content_type = "application/octet-stream", body = Vec<u8>), (status = 304), (status = 404, body = ProblemBody, description = "It is none, or it is over"), (status = 416, body = ProblemBody)))]
+    (status = 206, content_type = "application/octet-stream", body = Vec<u8>), (status = 304),
+    (status = 307, description = "To a signed address of the bucket, where the house has chosen so"), (status = 404, body = ProblemBody, description = "It is none, or it is over"), (status = 416, body = ProblemBody)))]
 #[get("/v1/links/{token}")]
 async fn follow(
     app: web::Data<App>,
@@ -58,8 +60,8 @@ async fn follow(
 ) -> Result<HttpResponse, Problem> {
     let (caller, target) = opened(&app, &token, origin).await?;
     match target {
-        LinkTarget::Image(id) => images::content_for(&app, &caller, id, &request).await,
-        LinkTarget::Report(id) => reports::pdf_for(&app, &caller, id, &request).await,
+        LinkTarget::Image(id) => images::content_for(&app, &caller, id, &request, Way::HereOrElsewhere).await,
+        LinkTarget::Report(id) => reports::pdf_for(&app, &caller, id, &request, Way::HereOrElsewhere).await,
     }
 }
 

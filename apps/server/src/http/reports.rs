@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     diagnoses::StatusBody,
-    download::{Asked, Offer},
+    download::{Asked, Offer, Way, elsewhere},
     extract::{Body, Params, PathId, SignedIn, created, page},
     images::ImageBody,
     links::LinkBody,
@@ -282,10 +282,16 @@ async fn download(
     PathId(id): PathId<marker::Report>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    pdf_for(&app, &caller, id, &request).await
+    pdf_for(&app, &caller, id, &request, Way::Here).await
 }
 
-pub async fn pdf_for(app: &App, caller: &Caller, id: ReportId, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn pdf_for(
+    app: &App,
+    caller: &Caller,
+    id: ReportId,
+    request: &HttpRequest,
+    way: Way,
+) -> Result<HttpResponse, Problem> {
     let pdf = app.reports.queries.pdf(caller, id).await?;
     let Report { object, source, .. } = &pdf.view.report;
     let own_name = match source {
@@ -300,6 +306,12 @@ pub async fn pdf_for(app: &App, caller: &Caller, id: ReportId, request: &HttpReq
         shown: true,
     };
     let asked = offer.asked(request)?;
+    if asked != Asked::NotModified
+        && way == Way::HereOrElsewhere
+        && let Some(url) = pdf.signed_url(&offer.served()).await?
+    {
+        return Ok(elsewhere(&url));
+    }
     let read = match &asked {
         Asked::NotModified => return Ok(offer.not_modified()),
         Asked::Whole => pdf.read(None).await?,

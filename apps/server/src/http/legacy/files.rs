@@ -9,6 +9,7 @@ use super::Refusal;
 use crate::{
     http::{
         App,
+        download::Way,
         extract::{From as CalledFrom, Params},
         images::{self, PreviewParams},
         links, reports,
@@ -56,10 +57,10 @@ async fn follow(
     match target {
         LinkTarget::Image(image) if id::parse(&name) == Some(image) => match params.view.as_deref() {
             Some("preview") => Ok(images::preview_for(&app, &caller, image, &PreviewParams::largest()).await?),
-            _ => Ok(images::content_for(&app, &caller, image, &request).await?),
+            _ => Ok(images::content_for(&app, &caller, image, &request, Way::Here).await?),
         },
         LinkTarget::Report(report) if id::parse(&name) == Some(report) => {
-            Ok(reports::pdf_for(&app, &caller, report, &request).await?)
+            Ok(reports::pdf_for(&app, &caller, report, &request, Way::Here).await?)
         }
         _ => Err(links::over().into()),
     }

@@ -11,7 +11,6 @@ use utoipa::ToSchema;
 
 use super::{
     App,
-    accounts::AccountBody,
     auth::SignInBody,
     extract::{Body, From as CalledFrom, PathId, PerhapsSignedIn},
     problem::{Problem, ProblemBody},
@@ -144,8 +143,13 @@ enum AnswerBody<'a> {
         #[schema(value_type = String, format = DateTime)]
         authenticated_at: Timestamp,
     },
-    /// Of `phoneVerification`.
-    PhoneVerified { account: AccountBody },
+    /// Of `phoneVerification`: the phone of the account from now on.
+    PhoneVerified {
+        #[schema(value_type = Option<String>)]
+        phone: Option<&'a PhoneNumber>,
+        #[schema(value_type = Option<String>, format = DateTime)]
+        phone_verified_at: Option<Timestamp>,
+    },
     /// Of `passwordReset`: for `/v1/auth/password/reset`, once, within five minutes.
     Proof {
         proof: &'a str,
@@ -169,7 +173,9 @@ async fn verify(
     let body = match &answer {
         Answer::SignIn(sign_in) => AnswerBody::SignIn(sign_in.into()),
         Answer::Confirmed(at) => AnswerBody::Reauthenticated { authenticated_at: *at },
-        Answer::PhoneVerified(account) => AnswerBody::PhoneVerified { account: account.into() },
+        Answer::PhoneVerified(account) => {
+            AnswerBody::PhoneVerified { phone: account.phone.as_ref(), phone_verified_at: account.phone_verified_at }
+        }
         Answer::Proof { proof, expires_at } => {
             AnswerBody::Proof { proof: proof.expose_secret(), expires_at: *expires_at }
         }

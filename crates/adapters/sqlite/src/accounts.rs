@@ -169,12 +169,24 @@ pub(crate) fn prove(
     transaction: &Transaction<'_>,
     account: AccountId,
     password: &PasswordHash,
+) -> Result<Factors, WriteError> {
+    transaction
+        .prepare_cached("SELECT totp, whatsapp FROM accounts WHERE id = ? AND state = 'active' AND password = ?")
+        .and_then(|mut ask| {
+            let factors = |row: &Row<'_>| Ok(Factors { totp: row.get(0)?, whatsapp: row.get(1)? });
+            ask.query_row(params![blob(account), password.as_stored()], factors).optional()
+        })
+        .or_write_error()?
+        .ok_or(WriteError::Stale)
+}
+
+/// As [`prove`]; and against a password that does not suffice alone.
+pub(crate) fn prove_alone(
+    transaction: &Transaction<'_>,
+    account: AccountId,
+    password: &PasswordHash,
 ) -> Result<(), WriteError> {
-    let proved: bool = transaction
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM accounts WHERE id = ? AND state = 'active' AND password = ?)")
-        .and_then(|mut ask| ask.query_row(params![blob(account), password.as_stored()], |row| row.get(0)))
-        .or_write_error()?;
-    if proved { Ok(()) } else { Err(WriteError::Stale) }
+    if prove(transaction, account, password)?.any() { Err(WriteError::Stale) } else { Ok(()) }
 }
 
 /// Stands against a change that would take the last active admin from the house.

@@ -16,7 +16,7 @@ impl SessionStore for SqliteStore {
     async fn start(&self, started: StartedSession) -> Result<(), WriteError> {
         self.write(move |transaction| {
             let account = started.session.account;
-            accounts::prove(transaction, account, &started.proved)?;
+            accounts::prove_alone(transaction, account, &started.proved)?;
             if let Some(replacement) = &started.replacement {
                 accounts::set_password(transaction, account, replacement)?;
             }
@@ -51,7 +51,7 @@ impl SessionStore for SqliteStore {
 
     async fn confirm(&self, confirmed: ConfirmedSession) -> Result<(), WriteError> {
         self.write(move |transaction| {
-            accounts::prove(transaction, confirmed.account, &confirmed.proved)?;
+            accounts::prove_alone(transaction, confirmed.account, &confirmed.proved)?;
             confirm(transaction, confirmed.session, confirmed.account, confirmed.at)?;
             transaction.keep(&confirmed.trail).map(|_| ())
         })

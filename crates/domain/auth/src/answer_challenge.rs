@@ -76,7 +76,7 @@ impl AnswerChallenge {
             return Err(AuthError::BadCode);
         };
         let account = self.accounts.find(account).await?.filter(Account::is_active).ok_or(AuthError::BadCode)?;
-        let answered = self.grant(&challenge, account, spent, origin, session).await?;
+        let answered = self.grant(&challenge, account, spent, origin).await?;
         if let Some(attempt) = &guarded {
             self.attempts.clear(&attempt.email).await?;
         }
@@ -110,7 +110,6 @@ impl AnswerChallenge {
         account: Account,
         spent: Spent,
         origin: &Origin,
-        session: Option<SessionId>,
     ) -> Result<Answer, AuthError> {
         let now = self.gate.now();
         let by = |action, session| {
@@ -124,23 +123,24 @@ impl AnswerChallenge {
                 let answer = Answer::SignIn(SignIn::SecondFactorDue(issued));
                 (Granted::SecondFactor(due), by(Action::SESSION_CHALLENGE, None), answer)
             }
-            CodePurpose::SecondFactor if challenge.session.is_some() => {
-                let session = session.ok_or(AuthError::BadCode)?;
-                let event = by(Action::SESSION_CONFIRM, Some(session));
-                (Granted::Confirmation { session, at: now }, event, Answer::Confirmed(now))
-            }
-            CodePurpose::SignIn | CodePurpose::SecondFactor => {
-                let (session, refresh) = self.issuer.open(self.gate.mint(now), account.id, origin, now);
-                let event = by(Action::SESSION_START, Some(session.id));
-                let tokens = self.issuer.tokens(account.clone(), &session, &refresh, now);
-                (Granted::Session(session), event, Answer::SignIn(SignIn::Session(Box::new(tokens))))
-            }
+            CodePurpose::SignIn | CodePurpose::SecondFactor => match challenge.session {
+                Some(session) => {
+                    let event = by(Action::SESSION_CONFIRM, Some(session));
+                    (Granted::Confirmation { session, at: now }, event, Answer::Confirmed(now))
+                }
+                None => {
+                    let (session, refresh) = self.issuer.open(self.gate.mint(now), account.id, origin, now);
+                    let event = by(Action::SESSION_START, Some(session.id));
+                    let tokens = self.issuer.tokens(account.clone(), &session, &refresh, now);
+                    (Granted::Session(session), event, Answer::SignIn(SignIn::Session(Box::new(tokens))))
+                }
+            },
             CodePurpose::PhoneVerification => {
                 let mut verified = account.clone();
                 verified.phone.clone_from(&challenge.phone);
                 verified.phone_verified_at = Some(now);
                 verified.version += 1;
-                let event = by(Action::PHONE_VERIFY, session).changing(["phone"]);
+                let event = by(Action::PHONE_VERIFY, challenge.session).changing(["phone"]);
                 (Granted::VerifiedPhone(verified.clone()), event, Answer::PhoneVerified(verified))
             }
             CodePurpose::PasswordReset => {

@@ -111,11 +111,11 @@ pub fn admit(counters: CodeCounters<'_>, max_per_day: u32, now: Timestamp) -> Ad
     if let Some(address) = &address {
         wait = wait.max(address.wait(&CodeCounter::OF_ADDRESS, now));
     }
-    if let Some(house) = &house
-        && let Some(since) = house.day(now)
-        && house.total >= max_per_day
-    {
-        wait = wait.max(since.plus(DAY).since(now));
+    if let Some(house) = &house {
+        let (since, total) = house.day(now).map_or((now, 0), |since| (since, house.total));
+        if total >= max_per_day {
+            wait = wait.max(since.plus(DAY).since(now));
+        }
     }
     if !wait.is_zero() {
         let retry_after = Duration::from_secs(wait.as_millis().div_ceil(1_000) as u64);
@@ -195,6 +195,9 @@ mod tests {
         }
         assert_eq!((ask(start.plus(HOUR), true), ask(start.plus(HOUR), false)), (23 * 60 * 60, 0));
         assert_eq!(ask(start.plus(DAY), true), 0);
+        let number = &mut CodeCounter::default();
+        let counters = CodeCounters { number, address: None, house: Some(&mut CodeCounter::default()) };
+        assert_eq!(wait(admit(counters, 0, start)), 24 * 60 * 60, "a cap of nothing sends nothing");
     }
 
     #[test]

@@ -143,13 +143,13 @@ pub struct ConfirmedSession {
 ///
 /// Laws
 /// - A write is there whole, with its audit event, or not at all.
-/// - `start` unless the account is active and its stored password is `proved`: `Stale`, and nothing changes. So no session
-///   starts with a password that was changed while it was compared.
+/// - `start` unless the account is active, its stored password is `proved`, and it has no second factor: `Stale`, and nothing
+///   changes. So no session starts with a password that was changed, or does not suffice any more, since it was compared.
 /// - An account has at most [`Session::MAX_PER_ACCOUNT`] sessions: starting one more ends the oldest, by start, then id.
 /// - `rotate` when the token due is not `from`: `Stale`, and nothing changes. Of many at once one wins. Else the token due
 ///   is `to`, the one before is `from`, and the times are those of the rotation.
 /// - `confirm` makes `at` the time at which the person last proved who they are; `Stale`, and nothing changes, when the
-///   account has no such session, is not active, or its stored password is not `proved`.
+///   account has no such session, is not active, has a second factor, or its stored password is not `proved`.
 /// - `end` removes the session of that account; `Stale` when it has no such session.
 /// - `live` gives a session with what its account is at this moment, and nothing when the session has ended or the account
 ///   is not active. Every write that ends a session holds for every `live` that begins after its acknowledgement.

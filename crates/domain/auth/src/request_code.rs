@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use infirmary_kernel::{
     Action, Caller, ChallengeId, Entropy, Event, Gate, Invalid, MessageContent, Origin, OutgoingMessage, Permission,
-    PhoneNumber, Signer, Subject, Timestamp, Trail,
+    PhoneNumber, SessionId, Signer, Subject, Timestamp, Trail,
 };
 
 use crate::{
@@ -47,6 +47,8 @@ pub struct RequestCode {
 struct Addressee {
     account: Option<Account>,
     phone: PhoneNumber,
+    /// What is asked within a session is answered within it.
+    session: Option<SessionId>,
 }
 
 impl RequestCode {
@@ -67,18 +69,13 @@ impl RequestCode {
                 (CodePurpose::SecondFactor, self.after_password(caller, challenge).await?)
             }
         };
-        // What is asked within a session is answered within it.
-        let session = match purpose {
-            CodePurpose::PhoneVerification | CodePurpose::SecondFactor => caller.map(|caller| caller.session),
-            CodePurpose::SignIn | CodePurpose::PasswordReset => None,
-        };
         let now = self.gate.now();
         let mut challenge = Challenge {
             id: self.gate.mint(now),
             purpose,
             account: to.account.as_ref().map(|account| account.id),
             phone: Some(to.phone.clone()),
-            session,
+            session: to.session,
             code: None,
             tries: 0,
             proved: false,
@@ -136,7 +133,8 @@ impl RequestCode {
         let mut accounts = self.accounts.verified(&phone).await?;
         accounts.retain(|account| account.verified_phone() == Some(&phone));
         let only = if accounts.len() == 1 { accounts.pop() } else { None };
-        Ok(Addressee { account: only.filter(|account| account.phone_to_come_in_by().is_some()), phone })
+        let account = only.filter(|account| account.phone_to_come_in_by().is_some());
+        Ok(Addressee { account, phone, session: None })
     }
 
     async fn own(&self, caller: &Caller, phone: PhoneNumber) -> Result<Addressee, AuthError> {
@@ -148,23 +146,24 @@ impl RequestCode {
         if account.factors.whatsapp && account.phone.as_ref() != Some(&phone) {
             return Err(AuthError::PhoneIsFactor);
         }
-        Ok(Addressee { account: Some(account), phone })
+        Ok(Addressee { account: Some(account), phone, session: Some(caller.session) })
     }
 
     async fn after_password(&self, caller: Option<&Caller>, id: ChallengeId) -> Result<Addressee, AuthError> {
         let session = caller.map(|caller| caller.session);
         let now = self.gate.now();
         let asked = self.codes.find(id).await?.filter(|challenge| {
-            challenge.purpose == CodePurpose::SecondFactor && challenge.session == session && !challenge.is_over(now)
+            challenge.purpose == CodePurpose::SecondFactor && challenge.is_for(session) && !challenge.is_over(now)
         });
-        let account = match asked.and_then(|challenge| challenge.account) {
+        let asked = asked.ok_or(AuthError::BadChallenge)?;
+        let account = match asked.account {
             Some(account) => self.accounts.find(account).await?,
             None => None,
         };
         let account = account.filter(|account| account.is_active() && account.factors.whatsapp);
         let account = account.ok_or(AuthError::BadChallenge)?;
         let phone = account.verified_phone().cloned().ok_or(AuthError::BadChallenge)?;
-        Ok(Addressee { phone: self.allowed(phone)?, account: Some(account) })
+        Ok(Addressee { phone: self.allowed(phone)?, account: Some(account), session: asked.session })
     }
 
     fn event(

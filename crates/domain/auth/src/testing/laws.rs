@@ -229,6 +229,13 @@ async fn with_factors(stores: &Stores, email: &str) -> (Account, KeptFactors) {
     (change.account, kept)
 }
 
+/// A session of an account with second factors.
+async fn start_anyhow(stores: &Stores, account: &Account) -> Session {
+    let (challenge, session) = (open(stores, asked(account.id)).await, session_at(account.id, now()));
+    stores.codes.answer(answered(&challenge, Spent::Code, Granted::Session(session.clone()))).await.unwrap();
+    session
+}
+
 /// Recovery codes come back in any order.
 async fn kept(stores: &Stores, account: AccountId) -> KeptFactors {
     let mut kept = stores.factors.find(account).await.unwrap();
@@ -487,7 +494,8 @@ pub async fn a_session_starts_only_for_an_active_account_with_the_proved_passwor
     let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
     let gone =
         create(stores, Account { state: AccountState::Disabled, ..account("gone@example.org", Role::Doctor) }).await;
-    for (account, proved) in [(ada.id, "old"), (gone.id, "password"), (fresh_id(), "password")] {
+    let (both, _) = with_factors(stores, "both@example.org").await;
+    for (account, proved) in [(ada.id, "old"), (gone.id, "password"), (both.id, "password"), (fresh_id(), "password")] {
         let mut refused = started(&session_at(account, now()), proved);
         refused.replacement = Some(hash("replaced"));
         let id = refused.session.id;
@@ -679,14 +687,19 @@ pub async fn a_session_is_confirmed_with_the_stored_password_only(stores: &Store
     let ada = create(stores, account("ada@example.org", Role::Doctor)).await;
     let bob = create(stores, account("bob@example.org", Role::Doctor)).await;
     let session = start(stores, ada.id, now()).await;
+    let (both, _) = with_factors(stores, "both@example.org").await;
+    let of_both = start_anyhow(stores, &both).await;
     let confirm = async |session, account, proved: &str| {
         let at = now().plus(HOUR);
         let trail = trail(Action::SESSION_CONFIRM);
         stores.sessions.confirm(ConfirmedSession { session, account, proved: hash(proved), at, trail }).await
     };
-    for (id, account, proved) in
-        [(session.id, ada.id, "old"), (session.id, bob.id, "password"), (fresh_id(), ada.id, "password")]
-    {
+    for (id, account, proved) in [
+        (session.id, ada.id, "old"),
+        (session.id, bob.id, "password"),
+        (fresh_id(), ada.id, "password"),
+        (of_both.id, both.id, "password"),
+    ] {
         assert!(matches!(confirm(id, account, proved).await, Err(WriteError::Stale)));
     }
     assert_eq!(stores.sessions.find(session.id).await.unwrap().unwrap().0, session);
@@ -983,7 +996,7 @@ pub async fn other_factors_end_the_other_sessions_and_the_challenges(stores: &St
     let (ada, before) = with_factors(stores, "ada@example.org").await;
     let bob = create(stores, account("bob@example.org", Role::Doctor)).await;
     let of_bob = start(stores, bob.id, now()).await;
-    let (keep, other) = (start(stores, ada.id, now()).await, start(stores, ada.id, now()).await);
+    let (keep, other) = (start_anyhow(stores, &ada).await, start_anyhow(stores, &ada).await);
     let challenge = open(stores, asked(ada.id)).await;
     let change = factors(&ada, Factors { whatsapp: false, ..BOTH }, keep.id);
     stores.factors.change(change.clone()).await.unwrap();
@@ -1002,7 +1015,7 @@ pub async fn other_factors_end_the_other_sessions_and_the_challenges(stores: &St
 
 pub async fn a_stale_change_of_factors_changes_nothing(stores: &Stores) {
     let (ada, before) = with_factors(stores, "ada@example.org").await;
-    let session = start(stores, ada.id, now()).await;
+    let session = start_anyhow(stores, &ada).await;
     for version in [1, 2, 4] {
         let mut stale = factors(&ada, Factors::NONE, fresh_id());
         stale.account.version = version;

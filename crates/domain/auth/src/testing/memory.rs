@@ -73,6 +73,11 @@ impl Rows {
         self.is_active(account) && self.passwords.get(&account) == Some(password)
     }
 
+    /// Without a second factor.
+    fn is_enough(&self, account: AccountId, password: &PasswordHash) -> bool {
+        self.is_proved(account, password) && self.accounts.get(&account).is_some_and(|account| !account.factors.any())
+    }
+
     fn is_active(&self, account: AccountId) -> bool {
         self.accounts.get(&account).is_some_and(Account::is_active)
     }
@@ -215,7 +220,7 @@ impl SessionStore for MemoryAuth {
     async fn start(&self, started: StartedSession) -> Result<(), WriteError> {
         let mut rows = locked(&self.rows);
         let account = started.session.account;
-        if !rows.is_proved(account, &started.proved) {
+        if !rows.is_enough(account, &started.proved) {
             return Err(WriteError::Stale);
         }
         if let Some(replacement) = started.replacement {
@@ -236,7 +241,7 @@ impl SessionStore for MemoryAuth {
 
     async fn confirm(&self, confirmed: ConfirmedSession) -> Result<(), WriteError> {
         let mut rows = locked(&self.rows);
-        let proved = rows.is_proved(confirmed.account, &confirmed.proved);
+        let proved = rows.is_enough(confirmed.account, &confirmed.proved);
         match rows.sessions.get_mut(&confirmed.session) {
             Some(session) if proved && session.account == confirmed.account => session.authenticated_at = confirmed.at,
             _ => return Err(WriteError::Stale),

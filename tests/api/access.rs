@@ -25,9 +25,9 @@ async fn a_wrong_password_and_an_unknown_email_are_answered_alike() {
     let patient = app.as_patient().await;
     let attempt = async |email: &str, password: &str| {
         let body = json!({"email": email, "password": password});
-        let mut answer = app.post(&app.nobody(), "/v1/auth/login", &body).await.problem(401);
-        answer["instance"] = json!(null);
-        answer
+        let answer = app.post(&app.nobody(), "/v1/auth/login", &body).await;
+        answer.problem(401);
+        answer.but_for_its_request()
     };
     let wrong = attempt(&patient.email, "not the right password").await;
     let unknown = attempt("nobody@infirmary.example", PASSWORD).await;

@@ -181,3 +181,34 @@ async fn who_lost_everything_begins_again_with_a_code_of_an_admin() {
     app.post(&admin, &restart(&admin.account), &json!({})).await.problem(409);
     app.post(&admin, &restart("0198c1f0-7c3e-7d0a-9c55-3f1d2b6a4e10"), &json!({})).await.problem(404);
 }
+
+#[tokio::test]
+async fn the_own_factors_are_for_everybody_who_is_signed_in_and_nobody_else() {
+    let app = TestApp::start_at_rest(&[]).await;
+    let everybody = [app.as_admin(), app.as_doctor().await, app.as_accountant().await, app.as_patient().await];
+    for user in &everybody {
+        app.get(user, "/v1/auth/factors").await.expect(StatusCode::OK);
+        app.post(user, "/v1/auth/factors/totp", &json!({})).await.expect(StatusCode::OK);
+        app.post(user, "/v1/auth/reauthenticate", &json!({"password": PASSWORD})).await.expect(StatusCode::OK);
+    }
+    let nobody = app.nobody();
+    app.get(&nobody, "/v1/auth/factors").await.problem(401);
+    for path in [
+        "/v1/auth/reauthenticate",
+        "/v1/auth/factors/totp",
+        "/v1/auth/factors/totp/confirm",
+        "/v1/auth/factors/totp/disable",
+        "/v1/auth/factors/whatsapp",
+        "/v1/auth/factors/whatsapp/disable",
+        "/v1/auth/factors/recovery-codes",
+    ] {
+        app.post(&nobody, path, &json!({})).await.problem(401);
+    }
+    // What one began, another cannot confirm.
+    let [admin, doctor, ..] = &everybody;
+    let begun = app.post(admin, "/v1/auth/factors/totp", &json!({})).await.expect(StatusCode::OK);
+    let application = Application(TOTP::from_url(begun["otpauthUri"].as_str().unwrap()).unwrap());
+    let body = json!({"enrolment": begun["enrolment"], "code": application.code(&app)});
+    let refused = app.post(doctor, "/v1/auth/factors/totp/confirm", &body).await.problem(422);
+    assert_eq!(refused["errors"][0]["pointer"], "/enrolment");
+}

@@ -274,6 +274,22 @@ impl Answer {
         body
     }
 
+    /// All of it but what is of the request alone: ids of request and challenge, and the date.
+    #[track_caller]
+    pub fn but_for_its_request(&self) -> (StatusCode, Vec<String>, Value) {
+        let mut body = self.json();
+        for pointer in ["/instance", "/challenge/id"] {
+            if let Some(value) = body.pointer_mut(pointer) {
+                assert_eq!(value.as_str().map(str::len), Some(36));
+                *value = Value::Null;
+            }
+        }
+        let headers = self.headers.iter().filter(|(name, _)| !["date", "x-request-id"].contains(&name.as_str()));
+        let mut headers: Vec<String> = headers.map(|(name, value)| format!("{name}: {value:?}")).collect();
+        headers.sort();
+        (self.status, headers, body)
+    }
+
     #[track_caller]
     pub fn json(&self) -> Value {
         if self.bytes.is_empty() { Value::Null } else { serde_json::from_slice(&self.bytes).unwrap() }

@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 use infirmary_auth::{
     Account, AccountChange, AccountState, AccountStore, Answer, AuthError, CallingCode, Challenge, ChangeMe,
     ChangedAccount, CodePolicy, CodeRequest, Confirmation, FactorMethod, FactorPolicy, Factors, IssuedChallenge,
-    SessionTokens, SignIn, testing::PlainAuthenticators,
+    NewAccount, SessionTokens, SignIn,
+    testing::{FastHasher, PlainAuthenticators, account},
 };
 use infirmary_kernel::{
     AccessError, Action, Caller, ChallengeId, MessageContent, Origin, Outcome, Permission, PhoneNumber, Refused, Role,
@@ -399,6 +400,32 @@ async fn a_phone_can_be_the_second_factor_and_is_no_way_in_then() {
     assert!(matches!(me.run(&caller, version, None, Some(None)).await, Err(AuthError::PhoneIsFactor)));
     house.factors().remove(&caller, FactorMethod::Whatsapp, &password(PASSWORD)).await.unwrap();
     house.login("doc@example.org", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_is_there_already_does_not_stand_in_the_way_of_another_sign_in() {
+    let house = House::default();
+    house.reachable("doc@example.org", Role::Doctor, PHONE).await;
+    let caller = house.caller("doc@example.org").await;
+    house.factors().add_whatsapp(&caller).await.unwrap();
+    let due = house.due("doc@example.org").await;
+    let ask = CodeRequest::SecondFactor(due.id);
+    let asked = house.requests().run(Some(&caller), ask, &caller.origin).await.unwrap();
+    let other = session(house.answer(asked.id, &house.last_code()).await.unwrap());
+    assert_ne!(other.session, caller.session);
+}
+
+#[tokio::test]
+async fn an_outdated_hash_is_replaced_though_a_second_factor_is_due() {
+    let house = House::default();
+    let mut old = account("old@example.org", Role::Doctor);
+    old.factors = Factors { totp: true, whatsapp: false };
+    let new = NewAccount { account: old, password: FastHasher::outdated(&password(PASSWORD)), session: None };
+    house.store.create(new, trail(Action::ACCOUNT_REGISTER)).await.unwrap();
+    house.due("old@example.org").await;
+    let kept = house.store.credential(&mail("old@example.org")).await.unwrap().unwrap().password.unwrap();
+    assert!(!kept.as_stored().starts_with("old:"));
+    house.due("old@example.org").await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod factors;
 mod financials;
 mod form;
 mod legacy;
+mod messages;
 mod patients;
 mod reports;
 mod studies;

@@ -11,8 +11,10 @@ use std::{
 };
 
 use actix_web::{dev::ServerHandle, rt};
-use infirmary_kernel::{Clock, EmailAddress, PersonName, Role, testing::ManualClock};
+use infirmary_kernel::{Clock, EmailAddress, Gate, PersonName, Role, testing::ManualClock};
+use infirmary_messaging::{Outbox, Taken};
 use infirmary_server::{
+    background::Stopper,
     command::serve,
     config::Config,
     wiring::{self, HashCost},
@@ -33,6 +35,9 @@ pub struct TestApp {
     pub folder: TempDir,
     /// The server's clock, of one that was started with [`TestApp::start_at_rest`].
     pub clock: Option<Arc<ManualClock>>,
+    /// What the house has to tell outside. Nobody sends it, unless the server was started to.
+    pub outbox: Arc<dyn Outbox>,
+    gate: Gate,
     admin: User,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
@@ -64,15 +69,20 @@ impl TestApp {
 
     /// With settings beside the defaults of a test.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::start_by(settings, None).await
+        Self::launch(settings, None, false).await
     }
 
     /// On a clock that stands until it is moved.
     pub async fn start_at_rest(settings: &[(&str, &str)]) -> Self {
-        Self::start_by(settings, Some(Arc::default())).await
+        Self::launch(settings, Some(Arc::default()), false).await
     }
 
-    async fn start_by(settings: &[(&str, &str)], clock: Option<Arc<ManualClock>>) -> Self {
+    /// A server that does its background work, too: it sends its messages.
+    pub async fn start_sending(settings: &[(&str, &str)]) -> Self {
+        Self::launch(settings, None, true).await
+    }
+
+    async fn launch(settings: &[(&str, &str)], clock: Option<Arc<ManualClock>>, sending: bool) -> Self {
         let server_clock = clock.clone();
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), settings);
@@ -87,17 +97,26 @@ impl TestApp {
                 let (email, name) =
                     (EmailAddress::parse(ADMIN_EMAIL).unwrap(), PersonName::parse("Ada Admin").unwrap());
                 wired.create_admin.run(email, name, PASSWORD).await.unwrap();
+                let (outbox, gate) = (wired.outbox, wired.app.gate.clone());
                 let running = serve::start(&config, wired.app).unwrap();
-                started.send((running.address, running.handle)).unwrap();
+                started.send((running.address, running.handle, outbox, gate)).unwrap();
+                let (stopper, stop) = Stopper::new();
+                let background = sending.then(|| rt::spawn(wired.background.run(stop)));
                 running.finished.await.unwrap();
+                stopper.stop();
+                if let Some(background) = background {
+                    background.await.unwrap();
+                }
             });
         });
-        let (address, handle) = has_started.recv().unwrap();
+        let (address, handle, outbox, gate) = has_started.recv().unwrap();
         let mut app = Self {
             address,
             client: Client::new(),
             folder,
             clock,
+            outbox,
+            gate,
             admin: User::default(),
             handle,
             thread: Some(thread),
@@ -185,6 +204,11 @@ impl TestApp {
     pub async fn sign_in(&self, email: &str, password: &str) -> User {
         let body = json!({"email": email, "password": password});
         User::of(&self.post(&self.nobody(), "/v1/auth/login", &body).await.expect(StatusCode::OK))
+    }
+
+    /// Takes what is due out of the outbox, as a worker that does not send it.
+    pub async fn due_messages(&self) -> Vec<Taken> {
+        self.outbox.take(200, self.gate.now()).await.unwrap()
     }
 
     /// A patient whom the desk registered; gives the record.

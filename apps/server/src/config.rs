@@ -35,6 +35,10 @@ pub struct Config {
     pub legacy_api: bool,
     /// Of phone numbers that come without a country, by those routes and by the import.
     pub calling_code: Option<HomeCountry>,
+    /// Without it, messages go to the log.
+    pub whatsapp: Option<WhatsApp>,
+    /// Whether a patient's phone is told that there is a report.
+    pub report_notices: bool,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -44,6 +48,32 @@ pub struct Config {
 pub struct House {
     pub name: String,
     pub address: String,
+}
+
+/// The house at Meta.
+#[derive(Debug, Clone)]
+pub struct WhatsApp {
+    pub url: String,
+    pub version: String,
+    pub phone_number_id: String,
+    pub token: WhatsAppToken,
+    pub code_template: String,
+    pub report_template: String,
+    pub language: String,
+    /// Without it, nobody tells what became of a message.
+    pub webhook: Option<Webhook>,
+}
+
+#[derive(Debug, Clone)]
+pub enum WhatsAppToken {
+    Given(SecretString),
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    pub app_secret: SecretString,
+    pub verify_token: SecretString,
 }
 
 /// Where rows are kept.
@@ -97,10 +127,21 @@ pub const NAMES: &[&str] = &[
     "INFIRMARY_OTP_COUNTRIES",
     "INFIRMARY_OTP_MAX_PER_DAY",
     "INFIRMARY_PUBLIC_URL",
+    "INFIRMARY_REPORT_NOTICES",
     "INFIRMARY_REQUIRE_SECOND_FACTOR",
     "INFIRMARY_SECRETS_DIR",
     "INFIRMARY_STORE",
     "INFIRMARY_TRUSTED_PROXIES",
+    "INFIRMARY_WHATSAPP_APP_SECRET",
+    "INFIRMARY_WHATSAPP_CODE_TEMPLATE",
+    "INFIRMARY_WHATSAPP_LANGUAGE",
+    "INFIRMARY_WHATSAPP_PHONE_NUMBER_ID",
+    "INFIRMARY_WHATSAPP_REPORT_TEMPLATE",
+    "INFIRMARY_WHATSAPP_TOKEN",
+    "INFIRMARY_WHATSAPP_TOKEN_FILE",
+    "INFIRMARY_WHATSAPP_URL",
+    "INFIRMARY_WHATSAPP_VERIFY_TOKEN",
+    "INFIRMARY_WHATSAPP_VERSION",
     "INFIRMARY_WORKERS",
 ];
 
@@ -241,6 +282,17 @@ impl Config {
             calling_code: given("INFIRMARY_CALLING_CODE")
                 .map(|code| parse("INFIRMARY_CALLING_CODE", code, || "give 1 to 3 digits such as 964".into()))
                 .transpose()?,
+            whatsapp: whatsapp(&given)?,
+            report_notices: match given("INFIRMARY_REPORT_NOTICES").unwrap_or("off") {
+                "on" => true,
+                "off" => false,
+                _ => {
+                    return Err(ConfigError::Refused {
+                        name: "INFIRMARY_REPORT_NOTICES",
+                        why: "give on or off".into(),
+                    });
+                }
+            },
             log: given("INFIRMARY_LOG").unwrap_or("info").to_owned(),
             log_format: match given("INFIRMARY_LOG_FORMAT").unwrap_or("text") {
                 "text" => LogFormat::Text,
@@ -254,7 +306,102 @@ impl Config {
     }
 }
 
+/// WhatsApp is set up by the id of the house's number; without it, no other setting of it says anything.
+fn whatsapp<'a>(given: &impl Fn(&'static str) -> Option<&'a str>) -> Result<Option<WhatsApp>, ConfigError> {
+    const NUMBER: &str = "INFIRMARY_WHATSAPP_PHONE_NUMBER_ID";
+    let Some(phone_number_id) = given(NUMBER) else {
+        let stray = NAMES.iter().find(|name| name.starts_with("INFIRMARY_WHATSAPP_") && given(name).is_some());
+        return match stray {
+            Some(name) => Err(ConfigError::Refused { name, why: format!("it says nothing without {NUMBER}") }),
+            None => Ok(None),
+        };
+    };
+    let plain = |name, default: Option<&'static str>, why: &str, allowed: fn(char) -> bool| {
+        let value = given(name).or(default).unwrap_or_default();
+        if !value.is_empty() && value.len() <= MAX_WHATSAPP_NAME_BYTES && value.chars().all(allowed) {
+            Ok(value.to_owned())
+        } else {
+            Err(ConfigError::Refused { name, why: why.to_owned() })
+        }
+    };
+    let template = |name, default| {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        plain(name, Some(default), "give the name of a template, such as infirmary_code", allowed)
+    };
+    let version =
+        plain("INFIRMARY_WHATSAPP_VERSION", Some("v25.0"), "give a version of the Graph API, such as v25.0", |c| {
+            c.is_ascii_digit() || c == 'v' || c == '.'
+        })?;
+    plain(NUMBER, None, "give the id of the number: digits, and not the number itself", |c| c.is_ascii_digit())?;
+    Ok(Some(WhatsApp {
+        url: token_url(
+            "INFIRMARY_WHATSAPP_URL",
+            given("INFIRMARY_WHATSAPP_URL").unwrap_or("https://graph.facebook.com"),
+        )?,
+        version,
+        phone_number_id: phone_number_id.to_owned(),
+        token: match (given("INFIRMARY_WHATSAPP_TOKEN"), given("INFIRMARY_WHATSAPP_TOKEN_FILE")) {
+            (Some(token), None) => WhatsAppToken::Given(token.into()),
+            (None, Some(path)) => WhatsAppToken::File(path.into()),
+            _ => {
+                let why = "give either this or INFIRMARY_WHATSAPP_TOKEN_FILE".into();
+                return Err(ConfigError::Refused { name: "INFIRMARY_WHATSAPP_TOKEN", why });
+            }
+        },
+        code_template: template("INFIRMARY_WHATSAPP_CODE_TEMPLATE", "infirmary_code")?,
+        report_template: template("INFIRMARY_WHATSAPP_REPORT_TEMPLATE", "infirmary_report_ready")?,
+        language: plain(
+            "INFIRMARY_WHATSAPP_LANGUAGE",
+            Some("en"),
+            "give the language of the templates, such as en or pt_BR",
+            |c| c.is_ascii_alphabetic() || c == '_',
+        )?,
+        webhook: webhook(given)?,
+    }))
+}
+
+fn webhook<'a>(given: &impl Fn(&'static str) -> Option<&'a str>) -> Result<Option<Webhook>, ConfigError> {
+    const NAMES: [&str; 2] = ["INFIRMARY_WHATSAPP_APP_SECRET", "INFIRMARY_WHATSAPP_VERIFY_TOKEN"];
+    match NAMES.map(given) {
+        [None, None] => Ok(None),
+        [Some(app_secret), Some(verify_token)] => {
+            let short = NAMES
+                .into_iter()
+                .zip([app_secret, verify_token])
+                .find(|(_, value)| value.len() < MIN_WEBHOOK_SECRET_BYTES);
+            match short {
+                Some((name, _)) => {
+                    let why = format!("give at least {MIN_WEBHOOK_SECRET_BYTES} characters");
+                    Err(ConfigError::Refused { name, why })
+                }
+                None => Ok(Some(Webhook { app_secret: app_secret.into(), verify_token: verify_token.into() })),
+            }
+        }
+        [None, Some(_)] => Err(ConfigError::Refused { name: NAMES[0], why: format!("{} needs it, too", NAMES[1]) }),
+        [Some(_), None] => Err(ConfigError::Refused { name: NAMES[1], why: format!("{} needs it, too", NAMES[0]) }),
+    }
+}
+
+/// Where a secret is sent to: by TLS, unless it does not leave the machine.
+fn token_url(name: &'static str, value: &str) -> Result<String, ConfigError> {
+    let url = http_url(name, value)?;
+    let host = url.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default());
+    let on_this_machine = |host: &str| {
+        let here = ["localhost", "127.0.0.1", "[::1]"].into_iter().find_map(|name| host.strip_prefix(name));
+        here.is_some_and(|port| port.is_empty() || port.starts_with(':'))
+    };
+    match host {
+        Some(host) if !on_this_machine(host) => {
+            Err(ConfigError::Refused { name, why: "give an address with https://; the token is sent there".into() })
+        }
+        _ => Ok(url),
+    }
+}
+
 const MIN_METRICS_TOKEN_BYTES: usize = 32;
+/// Meta's app secrets have 32.
+const MIN_WEBHOOK_SECRET_BYTES: usize = 24;
+const MAX_WHATSAPP_NAME_BYTES: usize = 512;
 
 fn parse<T: std::str::FromStr>(
     name: &'static str,
@@ -406,6 +553,8 @@ mod tests {
             ("INFIRMARY_OTP_COUNTRIES", "GB"),
             ("INFIRMARY_OTP_MAX_PER_DAY", "many"),
             ("INFIRMARY_REQUIRE_SECOND_FACTOR", "everybody"),
+            ("INFIRMARY_REPORT_NOTICES", "yes"),
+            ("INFIRMARY_WHATSAPP_LANGUAGE", "en"),
             ("INFIRMARY_WORKERS", "0"),
             ("INFIRMARY_LEGACY_API", "yes"),
             ("INFIRMARY_CALLING_CODE", "Iraq"),
@@ -413,6 +562,52 @@ mod tests {
         ] {
             let refused = config(&[(name, value)]).unwrap_err().to_string();
             assert!(refused.contains(name), "{refused}");
+        }
+    }
+
+    #[test]
+    fn whatsapp_is_set_up_by_its_number_and_a_token() {
+        let number = ("INFIRMARY_WHATSAPP_PHONE_NUMBER_ID", "105954558954427");
+        let token = ("INFIRMARY_WHATSAPP_TOKEN", "EAAJB0123456789abcdef");
+        assert!(config(&[]).unwrap().whatsapp.is_none());
+        let whatsapp = config(&[number, token]).unwrap().whatsapp.unwrap();
+        assert_eq!((whatsapp.url.as_str(), whatsapp.language.as_str()), ("https://graph.facebook.com", "en"));
+        assert!(whatsapp.webhook.is_none());
+        let url = "INFIRMARY_WHATSAPP_URL";
+        for here in ["http://127.0.0.1:9999", "http://localhost", "http://[::1]:80", "https://proxy.example.org/graph"]
+        {
+            assert!(config(&[number, token, (url, here)]).is_ok(), "{here}");
+        }
+        let secret = "0123456789abcdef0123456789abcdef";
+        let webhook = [("INFIRMARY_WHATSAPP_APP_SECRET", secret), ("INFIRMARY_WHATSAPP_VERIFY_TOKEN", secret)];
+        let set_up = config(&[number, token, webhook[0], webhook[1]]).unwrap();
+        assert!(set_up.whatsapp.as_ref().unwrap().webhook.is_some());
+        let printed = format!("{set_up:?}");
+        assert!(!printed.contains(secret) && !printed.contains("EAAJB"), "{printed}");
+        for (settings, named) in [
+            (vec![number], "INFIRMARY_WHATSAPP_TOKEN"),
+            (vec![number, token, ("INFIRMARY_WHATSAPP_TOKEN_FILE", "x")], "INFIRMARY_WHATSAPP_TOKEN"),
+            (
+                vec![("INFIRMARY_WHATSAPP_PHONE_NUMBER_ID", "+9647501234567"), token],
+                "INFIRMARY_WHATSAPP_PHONE_NUMBER_ID",
+            ),
+            (vec![number, token, (url, "http://proxy.example.org")], url),
+            (vec![number, token, (url, "http://127.0.0.1.example.org")], url),
+            (vec![number, token, ("INFIRMARY_WHATSAPP_VERSION", "v25/../x")], "INFIRMARY_WHATSAPP_VERSION"),
+            (
+                vec![number, token, ("INFIRMARY_WHATSAPP_CODE_TEMPLATE", "My template")],
+                "INFIRMARY_WHATSAPP_CODE_TEMPLATE",
+            ),
+            (vec![number, token, webhook[0]], "INFIRMARY_WHATSAPP_VERIFY_TOKEN"),
+            (vec![number, token, webhook[1]], "INFIRMARY_WHATSAPP_APP_SECRET"),
+            (
+                vec![number, token, webhook[0], ("INFIRMARY_WHATSAPP_VERIFY_TOKEN", "short")],
+                "INFIRMARY_WHATSAPP_VERIFY_TOKEN",
+            ),
+            (vec![token], "INFIRMARY_WHATSAPP_TOKEN"),
+        ] {
+            let refused = config(&settings).unwrap_err().to_string();
+            assert!(refused.starts_with(named), "{refused}");
         }
     }
 

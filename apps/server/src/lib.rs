@@ -9,9 +9,9 @@
 //! - No 5xx tells anything about the inside; the chain of causes is logged once.
 
 pub mod archive;
+pub mod background;
 pub mod command;
 pub mod config;
 pub mod http;
 pub mod legacy;
-pub mod sweeper;
 pub mod wiring;

@@ -23,8 +23,11 @@ use infirmary_financials::{
 };
 use infirmary_imaging::{ImageReader, ImageStore, Previews, ReceiveImage};
 use infirmary_kernel::{
-    Clock, Currency, Entropy, Gate, House, Invalid, Journal, Objects, PostalAddress, Readiness, Receipts, ShortText,
-    Signer, StoreError,
+    Clock, Currency, Entropy, Gate, House, IdSource, Invalid, Journal, Leases, Objects, PostalAddress, Readiness,
+    Receipts, ShortText, Signer, StoreError, Sweep,
+};
+use infirmary_messaging::{
+    DeliverMessages, DeliveryWebhook, MessageLog, MessageSender, Outbox, RecordDeliveries, RetryMessage,
 };
 use infirmary_objects::{BucketObjects, DiskObjects};
 use infirmary_patients::PatientStore;
@@ -32,18 +35,21 @@ use infirmary_pdf::{PdfGuard, TypstPress};
 use infirmary_reports::{PdfInspector, ReceivePdf, ReportStore, Typesetter};
 use infirmary_sqlite::{OpenError, SqliteStore};
 use infirmary_system::{
-    BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, OsEntropy,
-    PEPPER_FILE, StandingJwt, SystemClock, SystemIds, TotpAuthenticators,
+    BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, LogSender,
+    OsEntropy, PEPPER_FILE, StandingJwt, SystemClock, SystemIds, TotpAuthenticators,
 };
+use infirmary_whatsapp::{Settings, Token, TokenError, WhatsAppSender, WhatsAppWebhook};
 use infirmary_workflows::{
     Inspection, IssueReport, Overview, OverviewQueries, RecordStudy, RegisterAccount, Registry, ReportIssuer,
     StudyRecorder, SweepObjects,
 };
 
+use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::{self, Config, ObjectsUrl, StoreUrl},
+    background::{self, Alone, Background, Courier, Pace},
+    config::{self, Config, ObjectsUrl, StoreUrl, WhatsApp, WhatsAppToken},
     http::{
         App,
         accounts::Accounts,
@@ -55,13 +61,13 @@ use crate::{
         financials::Financials,
         legacy::{Legacy, MAX_UPLOADS_AT_ONCE},
         links::Links,
+        messages::Messages,
         metrics::Metrics,
         patients::Patients,
         reports::Reports,
         studies::Studies,
         tasks::Tasks,
     },
-    sweeper::Sweeper,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +87,8 @@ pub enum StartError {
          bring them back from where they were copied to"
     )]
     SecretsGone { database: PathBuf, secrets: PathBuf },
+    #[error("WhatsApp cannot be set up")]
+    WhatsAppToken(#[source] TokenError),
     #[error("{0}")]
     Internal(String),
 }
@@ -99,7 +107,8 @@ impl Default for HashCost {
 pub struct Wired {
     pub app: App,
     pub create_admin: CreateAdmin,
-    pub sweeper: Sweeper,
+    pub background: Background,
+    pub outbox: Arc<dyn Outbox>,
     pub store: SqliteStore,
     pub objects: Arc<dyn Objects>,
 }
@@ -168,6 +177,8 @@ pub fn inspected(store: SqliteStore, objects: Arc<dyn Objects>, currency: Curren
 struct Stores {
     journal: Arc<dyn Journal>,
     receipts: Arc<dyn Receipts>,
+    leases: Arc<dyn Leases>,
+    sweep: Arc<dyn Sweep>,
     readiness: Arc<dyn Readiness>,
     accounts: Arc<dyn AccountStore>,
     invitations: Arc<dyn InvitationStore>,
@@ -175,6 +186,8 @@ struct Stores {
     attempts: Arc<dyn AttemptStore>,
     codes: Arc<dyn CodeStore>,
     factors: Arc<dyn FactorStore>,
+    outbox: Arc<dyn Outbox>,
+    messages: Arc<dyn MessageLog>,
     patients: Arc<dyn PatientStore>,
     diagnoses: Arc<dyn DiagnosisStore>,
     tasks: Arc<dyn TaskStore>,
@@ -192,8 +205,8 @@ struct Stores {
 impl Stores {
     fn of<S>(store: S) -> Self
     where
-        S: Journal + Receipts + Readiness + AccountStore + InvitationStore + SessionStore + AttemptStore,
-        S: CodeStore + FactorStore,
+        S: Journal + Receipts + Leases + Sweep + Readiness + Outbox + MessageLog,
+        S: AccountStore + InvitationStore + SessionStore + AttemptStore + CodeStore + FactorStore,
         S: PatientStore + DiagnosisStore + TaskStore + ImageStore + ReportStore + AuditLog + Ledger + LedgerQueries,
         S: Overview + Registry + StudyRecorder + ReportIssuer + 'static,
     {
@@ -201,6 +214,8 @@ impl Stores {
         Self {
             journal: store.clone(),
             receipts: store.clone(),
+            leases: store.clone(),
+            sweep: store.clone(),
             readiness: store.clone(),
             accounts: store.clone(),
             invitations: store.clone(),
@@ -208,6 +223,8 @@ impl Stores {
             attempts: store.clone(),
             codes: store.clone(),
             factors: store.clone(),
+            outbox: store.clone(),
+            messages: store.clone(),
             patients: store.clone(),
             diagnoses: store.clone(),
             tasks: store.clone(),
@@ -252,8 +269,8 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
     let hmac = HmacSigner::new(&keyring.signing);
     let signer: Arc<dyn Signer> = Arc::new(hmac.clone());
     let hasher: Arc<dyn PasswordHasher> = Arc::new(BcryptHasher::new(&keyring.pepper, hash_cost.0));
-    let gate =
-        Gate::new(stores.journal.clone(), stores.receipts.clone(), clock.clone(), Arc::new(SystemIds::default()));
+    let ids: Arc<dyn IdSource> = Arc::new(SystemIds::default());
+    let gate = Gate::new(stores.journal.clone(), stores.receipts.clone(), clock.clone(), ids.clone());
     let access = Arc::new(JwtTokens::new(config.public_url.as_str(), &keyring.tokens));
     let issuer = TokenIssuer { access: access.clone(), signer: signer.clone(), entropy: entropy.clone() };
     let policy = PasswordPolicy::new(&config.house.name);
@@ -294,6 +311,12 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
     let inspector: Arc<dyn PdfInspector> = Arc::new(PdfGuard::default());
     let house = on_paper(&config.house)?;
 
+    let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
+    let sender = sender(config.whatsapp.as_ref(), &config.house.name)?;
+    let courier = Courier {
+        deliver: DeliverMessages::new(stores.outbox.clone(), sender, clock.clone(), entropy.clone()),
+        metrics: metrics.messages(),
+    };
     let app = App {
         auth: Auth {
             authenticate: Authenticate {
@@ -443,6 +466,7 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
                 entropy: entropy.clone(),
                 house: house.clone(),
                 verification_base_url: config.public_url.clone(),
+                notices: config.report_notices,
             },
             queries: infirmary_reports::Queries {
                 gate: gate.clone(),
@@ -487,22 +511,64 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
             typesetter: receipts,
             house,
         },
+        messages: Messages {
+            queries: infirmary_messaging::Queries { gate: gate.clone(), log: stores.messages.clone() },
+            retry: RetryMessage { gate: gate.clone(), log: stores.messages.clone() },
+            deliveries: webhook(config).map(|webhook| RecordDeliveries {
+                webhook,
+                outbox: stores.outbox.clone(),
+                clock: clock.clone(),
+            }),
+        },
         store: stores.readiness.clone(),
         objects: objects.clone(),
-        metrics: Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?,
+        metrics,
         metrics_token: config.metrics_token.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         cors_origins: config.cors_origins.clone(),
         gate: gate.clone(),
     };
     let create_admin = CreateAdmin { gate, accounts: stores.accounts, hasher, policy };
-    let sweeper = Sweeper {
-        store: sqlite.clone(),
+    let strays = SweepObjects { inspection: Arc::new(sqlite.clone()), objects: objects.clone(), clock: clock.clone() };
+    let background = Background {
+        jobs: vec![background::sweep_rows(stores.sweep, clock.clone()), background::sweep_objects(strays)],
+        alone: Alone {
+            leases: stores.leases,
+            name: "background",
+            holder: ids.mint(clock.now()),
+            clock,
+            pace: Pace::default(),
+        },
+        courier,
         objects: objects.clone(),
-        strays: SweepObjects { inspection: Arc::new(sqlite.clone()), objects: objects.clone(), clock: clock.clone() },
-        clock,
     };
-    Ok(Wired { app, create_admin, sweeper, store: sqlite, objects })
+    Ok(Wired { app, create_admin, background, outbox: stores.outbox, store: sqlite, objects })
+}
+
+/// The way out for messages.
+fn sender(whatsapp: Option<&WhatsApp>, house_name: &str) -> Result<Arc<dyn MessageSender>, StartError> {
+    let Some(whatsapp) = whatsapp else { return Ok(Arc::new(LogSender)) };
+    let token = match &whatsapp.token {
+        WhatsAppToken::Given(token) => Token::given(token.expose_secret()),
+        WhatsAppToken::File(path) => Token::in_file(path),
+    };
+    let settings = Settings {
+        base_url: whatsapp.url.clone(),
+        version: whatsapp.version.clone(),
+        phone_number_id: whatsapp.phone_number_id.clone(),
+        code_template: whatsapp.code_template.clone(),
+        report_template: whatsapp.report_template.clone(),
+        language: whatsapp.language.clone(),
+        house_name: house_name.to_owned(),
+    };
+    let sender = WhatsAppSender::new(settings, token.map_err(StartError::WhatsAppToken)?);
+    Ok(Arc::new(sender.map_err(|error| StartError::Internal(error.to_string()))?))
+}
+
+/// The way back in for what became of them.
+fn webhook(config: &Config) -> Option<Arc<dyn DeliveryWebhook>> {
+    let secrets = config.whatsapp.as_ref()?.webhook.clone()?;
+    Some(Arc::new(WhatsAppWebhook::new(secrets.app_secret, secrets.verify_token)))
 }
 
 /// The head of every sheet.

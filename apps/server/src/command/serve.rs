@@ -1,9 +1,10 @@
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware, web};
 use utoipa_actix_web::AppExt;
 
 use crate::{
+    background::Stopper,
     command::CommandError,
     config::Config,
     http::{self, App, docs, edge, metrics},
@@ -12,6 +13,8 @@ use crate::{
 
 /// Seconds that a request in flight has to finish when the server is told to stop.
 const GRACE_SECONDS: u64 = 30;
+/// For the messages that are being sent at that moment: longer than any try of one takes.
+const BACKGROUND_GRACE: Duration = Duration::from_secs(15);
 /// Seconds for the head of a request.
 const HEAD_SECONDS: u64 = 5;
 const KEEP_ALIVE_SECONDS: u64 = 75;
@@ -23,17 +26,38 @@ const MAX_CONNECTIONS_PER_WORKER: usize = 12_500;
 pub async fn run(config: &Config) -> Result<(), CommandError> {
     let wired = wiring::wire(config, HashCost::default()).await?;
     let running = start(config, wired.app)?;
-    let sweeping = actix_web::rt::spawn(wired.sweeper.run());
+    let (stopper, stop) = Stopper::new();
+    let background = actix_web::rt::spawn(wired.background.run(stop));
+    warn_of_what_is_not_set_up(config);
     let address = running.address;
     // Its first poll takes over the signals. Who reads that it serves may stop it at once, and gracefully.
     let serving = actix_web::rt::spawn(running.finished);
     tokio::task::yield_now().await;
     tracing::info!(%address, store = ?config.store, objects = ?config.objects, "serving");
     let finished = serving.await;
-    sweeping.abort();
+    // Messages go on while requests in flight are finished, and no longer.
+    stopper.stop();
+    if tokio::time::timeout(BACKGROUND_GRACE, background).await.is_err() {
+        tracing::warn!(
+            "the background work did not end in time; what it held is another's to take when its lease is over"
+        );
+    }
     finished.map_err(io::Error::other).and_then(|served| served).map_err(CommandError::Serve)?;
     tracing::info!("stopped; what was in flight is finished");
     Ok(())
+}
+
+fn warn_of_what_is_not_set_up(config: &Config) {
+    match &config.whatsapp {
+        None => tracing::warn!(
+            "no sender of messages is set up: one-time codes go to this log, where whoever reads it can use them; \
+             set INFIRMARY_WHATSAPP_PHONE_NUMBER_ID before people rely on codes"
+        ),
+        Some(whatsapp) if whatsapp.webhook.is_none() => {
+            tracing::warn!("INFIRMARY_WHATSAPP_APP_SECRET is not set: nobody will tell whether messages arrive");
+        }
+        Some(_) => {}
+    }
 }
 
 /// A server that has begun to listen.
@@ -75,9 +99,9 @@ pub fn start(config: &Config, app: App) -> Result<Running, CommandError> {
     })
     .workers(config.workers)
     .shutdown_timeout(GRACE_SECONDS)
-    .client_request_timeout(std::time::Duration::from_secs(HEAD_SECONDS))
-    .client_disconnect_timeout(std::time::Duration::from_secs(LINGER_SECONDS))
-    .keep_alive(std::time::Duration::from_secs(KEEP_ALIVE_SECONDS))
+    .client_request_timeout(Duration::from_secs(HEAD_SECONDS))
+    .client_disconnect_timeout(Duration::from_secs(LINGER_SECONDS))
+    .keep_alive(Duration::from_secs(KEEP_ALIVE_SECONDS))
     .max_connections(MAX_CONNECTIONS_PER_WORKER)
     .bind(config.listen)
     .map_err(|source| CommandError::Listen { address: config.listen, source })?;

@@ -136,6 +136,19 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
+/// A body of at most [`MAX_JSON_BYTES`], byte for byte as it came: what a signature is over.
+pub struct RawBody(pub Vec<u8>);
+
+impl FromRequest for RawBody {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let incoming = Incoming::new(request, payload.take(), MAX_JSON_BYTES as u64);
+        Box::pin(async move { Ok(Self(read(incoming?).await?)) })
+    }
+}
+
 fn is_json(request: &HttpRequest) -> bool {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();

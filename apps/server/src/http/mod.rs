@@ -16,6 +16,7 @@ pub mod images;
 pub mod incoming;
 pub mod legacy;
 pub mod links;
+pub mod messages;
 pub mod metrics;
 pub mod money;
 pub mod nullable;
@@ -27,6 +28,7 @@ pub mod studies;
 pub mod tasks;
 pub mod upload;
 pub mod verify;
+pub mod webhooks;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -54,6 +56,7 @@ pub struct App {
     pub tasks: tasks::Tasks,
     pub audit: audit::Audit,
     pub financials: financials::Financials,
+    pub messages: messages::Messages,
     pub store: Arc<dyn Readiness>,
     pub objects: Arc<dyn Objects>,
     pub metrics: Metrics,
@@ -79,6 +82,8 @@ pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .configure(tasks::routes)
         .configure(audit::routes)
         .configure(financials::routes)
+        .configure(messages::routes)
+        .configure(webhooks::routes)
         .configure(health::routes);
 }
 

@@ -12,6 +12,7 @@ use infirmary_diagnosis::DiagnosisError;
 use infirmary_financials::FinancialsError;
 use infirmary_imaging::ImagingError;
 use infirmary_kernel::{AccessError, FieldError, Invalid, Refused, RequestId, StoreError, TypesetError, WriteError};
+use infirmary_messaging::{MessagingError, WebhookRefused};
 use infirmary_patients::PatientError;
 use infirmary_reports::{PdfRefusal, ReportError};
 use infirmary_workflows::WorkflowError;
@@ -460,6 +461,27 @@ impl From<WorkflowError> for Problem {
             WorkflowError::Imaging(error) => error.into(),
             WorkflowError::Typeset(error) => error.into(),
             WorkflowError::Write(error) => error.into(),
+        }
+    }
+}
+
+impl From<MessagingError> for Problem {
+    fn from(error: MessagingError) -> Self {
+        match error {
+            MessagingError::Access(error) => error.into(),
+            MessagingError::Invalid(invalid) => invalid.into(),
+            MessagingError::NotFound => Self::not_found("there is no such record"),
+            MessagingError::NotFailed | MessagingError::ContentGone => Self::new(Kind::Conflict, error.to_string()),
+            MessagingError::Write(error) => error.into(),
+        }
+    }
+}
+
+impl From<WebhookRefused> for Problem {
+    fn from(refused: WebhookRefused) -> Self {
+        match refused {
+            WebhookRefused::Signature => Self::new(Kind::Forbidden, refused.to_string()),
+            WebhookRefused::Unreadable => Self::new(Kind::Unreadable, refused.to_string()),
         }
     }
 }

@@ -5,8 +5,8 @@ use infirmary_diagnosis::{Catalogue, DiagnosisStatus, TaskStore};
 use infirmary_financials::{Charge, Source as ChargeSource};
 use infirmary_imaging::{ImagingError, PreviewSize, Previews};
 use infirmary_kernel::{
-    Action, Caller, DiagnosisId, Done, Entropy, Gate, House, Idempotency, ObjectKey, Objects, Permission, Receipt,
-    ReportId, SheetPatient, Staged, Subject, TaskCode, Timestamp, WriteError,
+    Action, Caller, DiagnosisId, Done, Entropy, Gate, House, Idempotency, ObjectKey, Objects, OutgoingMessage,
+    Permission, Receipt, ReportId, SheetPatient, Staged, Subject, TaskCode, Timestamp, WriteError,
 };
 use infirmary_reports::{
     ReceivedPdf, Report, ReportSheet, ReportStatus, ReportStore, ReportView, SheetAmendment, SheetImage, SheetSigner,
@@ -39,6 +39,8 @@ pub struct IssueReport {
     pub house: House,
     /// Where a verification code is asked for: the code follows it.
     pub verification_base_url: String,
+    /// Whether the patient's phone is told that there is a report.
+    pub notices: bool,
 }
 
 impl IssueReport {
@@ -163,6 +165,9 @@ impl IssueReport {
         let receipt = receipt(&view);
         let event = self.gate.event(caller, Action::REPORT_ISSUE, subject(&view.report));
         let trail = self.gate.trail(caller, event, idempotency.as_ref(), &receipt);
+        let phone = detail.patient.phone.clone().filter(|_| self.notices);
+        let notice = phone.map(|phone| OutgoingMessage::report_ready(self.gate.mint(now), phone, id, now));
+        let trail = trail.telling(notice);
         let issued = IssuedReport { report: view.report.clone(), charge, trail };
         match self.issuer.issue_report(issued).await {
             Ok(written) => Ok(Issued::Now(Done::new(written, view, receipt))),

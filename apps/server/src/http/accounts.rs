@@ -108,7 +108,7 @@ struct InvitationCodeBody {
 ///
 /// Inviting an e-mail that still waits makes a new code, and the one before ends: so a lost answer is asked for again. It
 /// takes no Idempotency-Key, as the answer would have to be kept, and with it the code.
-#[utoipa::path(tag = "Accounts and access", security(("token" = [])), responses((status = 201, body = InvitedBody), (status = 409, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = InviteBody, security(("token" = [])), responses((status = 201, body = InvitedBody), (status = 409, body = ProblemBody)))]
 #[post("/v1/accounts")]
 async fn invite(
     app: web::Data<App>,
@@ -175,7 +175,7 @@ struct ChangeAccountBody {
 }
 
 /// Change an account; another role, or none, ends its sessions
-#[utoipa::path(tag = "Accounts and access", security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
+#[utoipa::path(tag = "Accounts and access", request_body = ChangeAccountBody, security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
     responses((status = 200, body = AccountBody), (status = 409, body = ProblemBody), (status = 412, body = ProblemBody), (status = 428, body = ProblemBody)))]
 #[patch("/v1/accounts/{id}")]
 async fn change(

@@ -101,7 +101,7 @@ struct RegisterBody {
 /// Register as a patient: an account and its patient record
 ///
 /// The role is patient, whatever else is in the body. It takes no Idempotency-Key: an e-mail registers once.
-#[utoipa::path(tag = "Accounts and access", responses((status = 201, body = SessionBody), (status = 409, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = RegisterBody, responses((status = 201, body = SessionBody), (status = 409, body = ProblemBody)))]
 #[post("/v1/auth/register")]
 async fn register(
     app: web::Data<App>,
@@ -144,7 +144,7 @@ impl<'a> From<&'a SignIn> for SignInBody<'a> {
 /// Sign in
 ///
 /// An account with a second factor gets a challenge instead of a session: answer it at `/v1/auth/otp/{id}/verify`.
-#[utoipa::path(tag = "Accounts and access", responses((status = 200, body = SignInBody), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = LoginBody, responses((status = 200, body = SignInBody), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody)))]
 #[post("/v1/auth/login")]
 async fn login(
     app: web::Data<App>,
@@ -181,7 +181,7 @@ pub enum ReauthenticationBody {
 ///
 /// The password, and the second factor of an account that has one: its challenge is answered at `/v1/auth/otp/{id}/verify`,
 /// with the token of the session.
-#[utoipa::path(tag = "Accounts and access", security(("token" = [])), responses((status = 200, body = ReauthenticationBody), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = ReauthenticateBody, security(("token" = [])), responses((status = 200, body = ReauthenticationBody), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody)))]
 #[post("/v1/auth/reauthenticate")]
 async fn reauthenticate(
     app: web::Data<App>,
@@ -211,7 +211,7 @@ struct RefreshBody {
 ///
 /// A refresh token that was used already ends the whole session, but for the ten seconds in which a lost answer is given
 /// again.
-#[utoipa::path(tag = "Accounts and access", responses((status = 200, body = SessionBody), (status = 401, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = RefreshBody, responses((status = 200, body = SessionBody), (status = 401, body = ProblemBody)))]
 #[post("/v1/auth/refresh")]
 async fn refresh(
     app: web::Data<App>,
@@ -293,7 +293,7 @@ struct ChangePasswordBody {
 }
 
 /// Change the own password; ends all other sessions
-#[utoipa::path(tag = "Accounts and access", security(("token" = [])), responses((status = 204), (status = 401, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = ChangePasswordBody, security(("token" = [])), responses((status = 204), (status = 401, body = ProblemBody)))]
 #[post("/v1/auth/password")]
 async fn change_password(
     app: web::Data<App>,
@@ -316,7 +316,7 @@ struct InvitationBody {
 }
 
 /// Accept an invitation: choose the own password, once
-#[utoipa::path(tag = "Accounts and access", responses((status = 200, body = SessionBody), (status = 422, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = InvitationBody, responses((status = 200, body = SessionBody), (status = 422, body = ProblemBody)))]
 #[post("/v1/auth/invitation")]
 async fn accept_invitation(
     app: web::Data<App>,
@@ -348,7 +348,7 @@ struct ChangeMeBody {
 }
 
 /// Change the own account
-#[utoipa::path(tag = "Accounts and access", security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
+#[utoipa::path(tag = "Accounts and access", request_body = ChangeMeBody, security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
     responses((status = 200, body = AccountBody), (status = 412, body = ProblemBody), (status = 428, body = ProblemBody)))]
 #[patch("/v1/me")]
 async fn change_me(

@@ -110,7 +110,7 @@ struct IssuedBody {
 /// `phoneVerification` is for who is signed in (recently), with the phone that is to be theirs. `secondFactor` follows a
 /// challenge of sign-in or re-authentication whose methods have `whatsapp`. A new code ends the one before. Limits for a
 /// number: one a minute, 3 in 15 minutes, 5 an hour, 10 a day.
-#[utoipa::path(tag = "Accounts and access", security((), ("token" = [])), responses((status = 202, body = IssuedBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = RequestBody, security((), ("token" = [])), responses((status = 202, body = IssuedBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody)))]
 #[post("/v1/auth/otp")]
 async fn request(
     app: web::Data<App>,
@@ -161,7 +161,7 @@ enum AnswerBody<'a> {
 /// Answer a challenge
 ///
 /// At most five tries, each counted before it is compared. A code that was asked for within a session is answered within it.
-#[utoipa::path(tag = "Accounts and access", security((), ("token" = [])), responses((status = 200, body = AnswerBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = VerifyBody, security((), ("token" = [])), responses((status = 200, body = AnswerBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody)))]
 #[post("/v1/auth/otp/{id}/verify")]
 async fn verify(
     app: web::Data<App>,
@@ -196,7 +196,7 @@ struct ResetBody {
 /// Choose a new password with a verified code; ends all sessions
 ///
 /// Failures at the old password are forgiven. A password that is refused leaves the proof, until its five minutes are over.
-#[utoipa::path(tag = "Accounts and access", responses((status = 204), (status = 422, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = ResetBody, responses((status = 204), (status = 422, body = ProblemBody)))]
 #[post("/v1/auth/password/reset")]
 async fn reset(
     app: web::Data<App>,

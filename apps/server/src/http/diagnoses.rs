@@ -339,7 +339,7 @@ struct NewDiagnosisBody {
 }
 
 /// Record a diagnosis without images; the signed-in doctor is its author
-#[utoipa::path(tag = "Diagnoses", security(("token" = [])), responses((status = 201, body = DiagnosisBody)))]
+#[utoipa::path(tag = "Diagnoses", request_body = NewDiagnosisBody, security(("token" = [])), responses((status = 201, body = DiagnosisBody)))]
 #[post("/v1/diagnoses")]
 async fn record(
     app: web::Data<App>,
@@ -380,7 +380,7 @@ struct ChangeBody {
 }
 
 /// Change a draft; only its author may
-#[utoipa::path(tag = "Diagnoses", security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
+#[utoipa::path(tag = "Diagnoses", request_body = ChangeBody, security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
     responses((status = 200, body = DiagnosisBody), (status = 409, body = ProblemBody, description = "It is no draft any more"), (status = 412, body = ProblemBody), (status = 428, body = ProblemBody)))]
 #[patch("/v1/diagnoses/{id}")]
 async fn change(
@@ -424,7 +424,7 @@ struct AmendmentBody {
 }
 
 /// Change what is confirmed, with a reason: a new version, which makes its report superseded
-#[utoipa::path(tag = "Diagnoses", security(("token" = [])), params(("If-Match" = Option<String>, Header, description = "With it, only what you saw is amended")),
+#[utoipa::path(tag = "Diagnoses", request_body = AmendmentBody, security(("token" = [])), params(("If-Match" = Option<String>, Header, description = "With it, only what you saw is amended")),
     responses((status = 200, body = DiagnosisBody), (status = 409, body = ProblemBody, description = "It is not confirmed")))]
 #[post("/v1/diagnoses/{id}/amend")]
 async fn amend(
@@ -453,7 +453,7 @@ struct RetractionBody {
 }
 
 /// Say that it should not have been recorded, with a reason; the patient sees it no more
-#[utoipa::path(tag = "Diagnoses", security(("token" = [])), params(("If-Match" = Option<String>, Header, description = "With it, only what you saw is retracted")),
+#[utoipa::path(tag = "Diagnoses", request_body = RetractionBody, security(("token" = [])), params(("If-Match" = Option<String>, Header, description = "With it, only what you saw is retracted")),
     responses((status = 200, body = DiagnosisBody), (status = 409, body = ProblemBody, description = "It is entered in error already")))]
 #[post("/v1/diagnoses/{id}/retract")]
 async fn retract(

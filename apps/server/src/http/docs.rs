@@ -2,7 +2,9 @@
 
 use actix_web::{HttpResponse, get, web};
 use utoipa::openapi::{
-    ContentBuilder, Deprecated, InfoBuilder, Object, OpenApi, Ref, ResponseBuilder, Type,
+    Content, ContentBuilder, Deprecated, InfoBuilder, KnownFormat, Object, ObjectBuilder, OpenApi, Ref, RefOr,
+    Required, ResponseBuilder, SchemaFormat, Type,
+    path::{Operation, Parameter, ParameterBuilder, ParameterIn},
     security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 use utoipa_swagger_ui::SwaggerUi;
@@ -36,23 +38,62 @@ pub fn described(mut document: OpenApi) -> OpenApi {
             ResponseBuilder::new().description("Refused or failed; a text for people").content("text/html", text);
         operation.responses.responses.insert("default".to_owned(), refused.build().into());
     }
-    for operation in document.paths.paths.values_mut().flat_map(|item| {
-        [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete].into_iter().flatten()
-    }) {
-        let problem = ResponseBuilder::new()
-            .description("Refused or failed")
-            .content(
-                "application/problem+json",
-                ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
-            )
-            .build();
-        operation.responses.responses.entry("default".to_owned()).or_insert_with(|| problem.into());
+    for (path, item) in &mut document.paths.paths {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            name_path_parameters(path, operation);
+            let problem = ResponseBuilder::new()
+                .description("Refused or failed")
+                .content(PROBLEM_JSON, ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build())
+                .build();
+            operation.responses.responses.entry("default".to_owned()).or_insert_with(|| problem.into());
+            type_problems(operation);
+        }
     }
     document
 }
 
 /// Written once; the document does not change while the server runs.
 pub struct Document(pub web::Bytes);
+
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What stands in braces is a parameter, whether or not its handler says so. Those of version 1 are ids.
+fn name_path_parameters(path: &str, operation: &mut Operation) {
+    let parameters = operation.parameters.get_or_insert_default();
+    for name in path.split('{').skip(1).filter_map(|rest| rest.split(['}', ':']).next()) {
+        let is_named = |known: &RefOr<Parameter>| matches!(known, RefOr::T(known) if matches!(known.parameter_in, ParameterIn::Path) && known.name == name);
+        if parameters.iter().any(is_named) {
+            continue;
+        }
+        let mut text = ObjectBuilder::new().schema_type(Type::String);
+        if name == "id" && path.starts_with("/v1/") {
+            text = text.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+        }
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(text));
+        parameters.push(RefOr::T(parameter.build()));
+    }
+}
+
+/// A problem is `application/problem+json`, also where an operation names the status.
+fn type_problems(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let is_problem = |content: &RefOr<Content>| {
+            let RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) = content else { return false };
+            schema.ref_location == "#/components/schemas/Problem"
+        };
+        if response.content.get("application/json").is_some_and(is_problem)
+            && let Some(content) = response.content.shift_remove("application/json")
+        {
+            response.content.insert(PROBLEM_JSON.to_owned(), content);
+        }
+    }
+}
 
 #[get("/openapi.json")]
 pub async fn openapi_json(document: web::Data<Document>) -> HttpResponse {

@@ -115,7 +115,7 @@ fn recovery_codes(codes: Option<&[RecoveryCode]>) -> HttpResponse {
 }
 
 /// Set up an authenticator application, by a code of it; ends all other sessions
-#[utoipa::path(tag = "Accounts and access", security(("token" = [])), responses((status = 200, body = RecoveryCodesBody), (status = 422, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = ConfirmBody, security(("token" = [])), responses((status = 200, body = RecoveryCodesBody), (status = 422, body = ProblemBody)))]
 #[post("/v1/auth/factors/totp/confirm")]
 async fn confirm_totp(
     app: web::Data<App>,
@@ -136,7 +136,7 @@ struct DisableBody {
 }
 
 /// Take off the authenticator application; ends all other sessions
-#[utoipa::path(tag = "Accounts and access", security(("token" = [])), responses((status = 204), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = DisableBody, security(("token" = [])), responses((status = 204), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
 #[post("/v1/auth/factors/totp/disable")]
 async fn disable_totp(
     app: web::Data<App>,
@@ -158,7 +158,7 @@ async fn enable_whatsapp(app: web::Data<App>, SignedIn(caller): SignedIn) -> Res
 }
 
 /// Take off the codes to the phone; ends all other sessions
-#[utoipa::path(tag = "Accounts and access", security(("token" = [])), responses((status = 204), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
+#[utoipa::path(tag = "Accounts and access", request_body = DisableBody, security(("token" = [])), responses((status = 204), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
 #[post("/v1/auth/factors/whatsapp/disable")]
 async fn disable_whatsapp(
     app: web::Data<App>,

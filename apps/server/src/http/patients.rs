@@ -155,7 +155,7 @@ struct RegisterParams {
 }
 
 /// Register a patient who came to the desk
-#[utoipa::path(tag = "Patients", params(RegisterParams), security(("token" = [])),
+#[utoipa::path(tag = "Patients", request_body = NewPatientBody, params(RegisterParams), security(("token" = [])),
     responses((status = 201, body = PatientBody), (status = 409, body = ProblemBody, description = "Probably registered already; with the candidates")))]
 #[post("/v1/patients")]
 async fn register(
@@ -232,7 +232,7 @@ struct PatientChangeBody {
 }
 
 /// Change a patient; a patient changes only phone, email and address of their own
-#[utoipa::path(tag = "Patients", security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
+#[utoipa::path(tag = "Patients", request_body = PatientChangeBody, security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
     responses((status = 200, body = PatientBody), (status = 412, body = ProblemBody), (status = 428, body = ProblemBody)))]
 #[patch("/v1/patients/{id}")]
 async fn change(

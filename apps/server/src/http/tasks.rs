@@ -128,7 +128,7 @@ struct NewTaskBody {
 }
 
 /// Add a task
-#[utoipa::path(tag = "Tasks", security(("token" = [])),
+#[utoipa::path(tag = "Tasks", request_body = NewTaskBody, security(("token" = [])),
     responses((status = 201, body = TaskBody), (status = 409, body = ProblemBody, description = "The code is that of another task")))]
 #[post("/v1/tasks")]
 async fn create(
@@ -171,7 +171,7 @@ struct TaskChangeBody {
 }
 
 /// Change a task
-#[utoipa::path(tag = "Tasks", security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
+#[utoipa::path(tag = "Tasks", request_body = TaskChangeBody, security(("token" = [])), params(("If-Match" = String, Header, description = "The ETag that you saw")),
     responses((status = 200, body = TaskBody), (status = 412, body = ProblemBody), (status = 428, body = ProblemBody)))]
 #[patch("/v1/tasks/{id}")]
 async fn change(

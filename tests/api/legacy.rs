@@ -519,3 +519,55 @@ async fn a_phone_number_without_a_country_is_of_the_house_or_refused() {
     let data = phone(&app).holding(&token).get("/api/userdata/user/data").await.json();
     assert_eq!(data["phoneNum"], json!(9_647_501_234_567_u64));
 }
+
+#[tokio::test]
+async fn who_holds_a_phone_is_asked_by_a_code_that_is_good_once_for_five_minutes_and_five_tries() {
+    let app = TestApp::start_at_rest(&[]).await;
+    let ask =
+        async |phone_number: &Value| phone(&app).post("/api/auth/otp/createOTP", &json!({"phone": phone_number})).await;
+    let verify = async |number: &str, otp: &str, hash: &str| {
+        phone(&app).post("/api/auth/otp/verifyOTP", &json!({"phone": number, "otp": otp, "hash": hash})).await
+    };
+    let number = "+9647507654321";
+    let told = ask(&json!(9_647_507_654_321_u64)).await.text(200);
+    let (challenge, expiry) = told.split_once('.').unwrap();
+    assert!(!challenge.is_empty() && expiry.parse::<u64>().unwrap() == (app.unix_seconds() + 300) * 1_000);
+    let code = app.code(number);
+    assert!(code.len() == 6 && !told.contains(&code));
+    app.advance(240);
+    assert!(ask(&json!(number)).await.text(400).contains("wait"), "one while it lives");
+
+    let wrong = if code == "123456" { "654321" } else { "123456" };
+    assert_eq!(verify(number, wrong, &told).await.text(400), "Invalid OTP");
+    assert_eq!(verify("+9647500000000", &code, &told).await.text(400), "Invalid OTP", "it is of one phone");
+    assert_eq!(verify(number, &code, "nonsense").await.text(400), "Invalid OTP");
+    assert_eq!(verify(number, &code, &told).await.text(200), "Success");
+    assert_eq!(verify(number, &code, &told).await.text(400), "Invalid OTP", "it is good once");
+
+    app.advance(60);
+    let told = ask(&json!(number)).await.text(200);
+    let code = app.code(number);
+    for _ in 0..5 {
+        assert_eq!(verify(number, wrong, &told).await.text(400), "Invalid OTP");
+    }
+    assert_eq!(verify(number, &code, &told).await.text(400), "Invalid OTP", "five tries are all");
+    app.advance(300);
+    assert_eq!(verify(number, &code, &told).await.text(400), "OTP Expired");
+    assert_eq!(ask(&json!("")).await.text(400), "All inputs are required");
+    // At the other API it is no way in.
+    let told = ask(&json!("+9647501111111")).await.text(200);
+    let path = format!("/v1/auth/otp/{}/verify", told.split_once('.').unwrap().0);
+    app.post(&app.nobody(), &path, &json!({"code": app.code("+9647501111111")})).await.problem(422);
+}
+
+#[tokio::test]
+async fn who_has_a_second_factor_is_told_that_this_application_knows_none() {
+    let app = TestApp::start_at_rest(&[]).await;
+    let doctor = app.as_doctor().await;
+    app.verify_phone(&doctor, "+9647501234567").await;
+    let on = app.post(&doctor, "/v1/auth/factors/whatsapp", &json!({})).await;
+    assert!(on.status.is_success(), "{}", String::from_utf8_lossy(&on.bytes));
+    let login = json!({"Email": doctor.email, "password": PASSWORD});
+    let said = phone(&app).post("/api/auth/login/", &login).await.text(403);
+    assert!(said.contains("second factor"), "{said}");
+}

@@ -72,6 +72,8 @@ impl RequestBody {
             (_, None, None) => refused("/phone", "is required"),
             (CodePurpose::SignIn, Some(phone), None) => Ok(CodeRequest::SignIn(phone)),
             (CodePurpose::PasswordReset, Some(phone), None) => Ok(CodeRequest::PasswordReset(phone)),
+            // No purpose of this API.
+            (CodePurpose::PhoneCheck, Some(phone), None) => Ok(CodeRequest::PhoneCheck(phone)),
             (CodePurpose::PhoneVerification, Some(phone), None) => Ok(CodeRequest::PhoneVerification(phone)),
         }
     }

@@ -4,7 +4,7 @@ use infirmary_auth::{
     OpenedChallenge, ResetPassword,
     code_limits::{self, CodeCounters},
 };
-use infirmary_kernel::{AccountId, ChallengeId, PhoneNumber, SessionId, StoreError, Timestamp, WriteError};
+use infirmary_kernel::{AccountId, ChallengeId, PhoneNumber, SessionId, StoreError, Timestamp, Trail, WriteError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
@@ -104,6 +104,16 @@ impl CodeStore for SqliteStore {
         })
         .await
     }
+
+    async fn close(&self, challenge: ChallengeId, trail: Trail) -> Result<(), WriteError> {
+        self.write(move |transaction| {
+            let closed = transaction
+                .run("DELETE FROM challenges WHERE id = ? AND account IS NULL", [blob(challenge)])
+                .or_write_error()?;
+            if closed == 0 { Err(WriteError::Stale) } else { transaction.keep(&trail).map(|_| ()) }
+        })
+        .await
+    }
 }
 
 fn is_active(transaction: &Transaction<'_>, account: AccountId) -> Result<bool, WriteError> {
@@ -171,7 +181,7 @@ fn count(connection: &Connection, request: &CountedRequest) -> rusqlite::Result<
     let mut address = request.address.as_ref().map(|key| counter(connection, key)).transpose()?;
     let mut house = request.sent.then(|| counter(connection, &house_key)).transpose()?;
     let counters = CodeCounters { number: &mut number, address: address.as_mut(), house: house.as_mut() };
-    let admission = code_limits::admit(counters, request.max_per_day, request.at);
+    let admission = code_limits::admit(counters, request);
     // Of a refusal, only the number has changed; and not even that after the first one.
     if matches!(admission, Admission::Refused { first: false, .. }) {
         return Ok(admission);

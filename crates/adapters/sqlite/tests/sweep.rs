@@ -152,7 +152,7 @@ async fn a_challenge_goes_when_it_is_over_and_its_counters_a_day_later() {
             expires_at: at.plus(HOUR),
         };
         let number = CounterKey::phone(&phone);
-        let request = CountedRequest { number, address: None, sent: false, max_per_day: 1, at };
+        let request = CountedRequest { number, address: None, sent: false, apart: Duration::ZERO, max_per_day: 1, at };
         let trail = trail(Action::CODE_REQUEST);
         let opened = OpenedChallenge { challenge: challenge.clone(), request: Some(request), password: None, trail };
         (challenge.id, store.open(opened).await.unwrap())

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use infirmary_kernel::{
-    Action, Caller, ChallengeId, Event, Gate, Origin, SessionId, Subject, Timestamp, Trail, WriteError,
+    Action, Caller, ChallengeId, Event, Gate, Origin, PhoneNumber, SessionId, Subject, Timestamp, Trail, WriteError,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -83,6 +83,33 @@ impl AnswerChallenge {
         Ok(answered)
     }
 
+    /// Of [`CodePurpose::PhoneCheck`]: that whoever answers holds the phone. It is good for nothing here, and once.
+    pub async fn holds_phone(
+        &self,
+        id: ChallengeId,
+        phone: &PhoneNumber,
+        typed: &str,
+        origin: &Origin,
+    ) -> Result<(), AuthError> {
+        let typed = OneTimeCode::typed(typed).ok_or(AuthError::BadCode)?;
+        let asked = |challenge: &Challenge| {
+            challenge.purpose == CodePurpose::PhoneCheck && challenge.phone.as_ref() == Some(phone)
+        };
+        let challenge = self.codes.find(id).await?.filter(asked).ok_or(AuthError::BadCode)?;
+        if !self.codes.attempt(id, None, self.gate.now()).await? {
+            return Err(AuthError::BadCode);
+        }
+        let event = self.event(None, &challenge, origin);
+        if !challenge.is_answered_by(typed.expose_secret(), &*self.issuer.signer) {
+            self.gate.note(event.refused("wrong code")).await?;
+            return Err(AuthError::BadCode);
+        }
+        match self.codes.close(id, Trail::new(event)).await {
+            Err(WriteError::Stale) => Err(AuthError::BadCode),
+            closed => Ok(closed?),
+        }
+    }
+
     /// By what the answer is right, if it is.
     async fn spent(&self, challenge: &Challenge, typed: &SecretString) -> Result<Option<Spent>, AuthError> {
         let (typed, signer) = (typed.expose_secret(), &*self.issuer.signer);
@@ -123,6 +150,8 @@ impl AnswerChallenge {
                 let answer = Answer::SignIn(SignIn::SecondFactorDue(issued));
                 (Granted::SecondFactor(due), by(Action::SESSION_CHALLENGE, None), answer)
             }
+            // It has no account, and is answered elsewhere.
+            CodePurpose::PhoneCheck => return Err(AuthError::BadCode),
             CodePurpose::SignIn | CodePurpose::SecondFactor => match challenge.session {
                 Some(session) => {
                     let event = by(Action::SESSION_CONFIRM, Some(session));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use infirmary_kernel::{PhoneNumber, Timestamp};
 
-use crate::Admission;
+use crate::{Admission, CountedRequest};
 
 /// Where codes may be sent, and how many in a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,9 +105,10 @@ pub struct CodeCounters<'a> {
 
 /// Counts the request, or says how long to wait. Whether the number is somebody's makes no difference to a number or an
 /// address.
-pub fn admit(counters: CodeCounters<'_>, max_per_day: u32, now: Timestamp) -> Admission {
+pub fn admit(counters: CodeCounters<'_>, request: &CountedRequest) -> Admission {
     let CodeCounters { number, address, house } = counters;
-    let mut wait = number.wait(&CodeCounter::OF_NUMBER, now);
+    let CountedRequest { max_per_day, at: now, apart, .. } = *request;
+    let mut wait = number.wait(&CodeCounter::OF_NUMBER, now).max(number.wait(&[(apart, 1)], now));
     if let Some(address) = &address {
         wait = wait.max(address.wait(&CodeCounter::OF_ADDRESS, now));
     }
@@ -139,6 +140,12 @@ mod tests {
     use infirmary_kernel::{Clock, testing::ManualClock};
 
     use super::*;
+    use crate::CounterKey;
+
+    fn request(max_per_day: u32, at: Timestamp) -> CountedRequest {
+        let number = CounterKey::phone(&PhoneNumber::parse("+9647501234567").unwrap());
+        CountedRequest { number, address: None, sent: true, apart: Duration::ZERO, max_per_day, at }
+    }
 
     fn wait(admission: Admission) -> u64 {
         match admission {
@@ -148,7 +155,7 @@ mod tests {
     }
 
     fn ask(number: &mut CodeCounter, now: Timestamp) -> u64 {
-        wait(admit(CodeCounters { number, address: None, house: None }, 1_000, now))
+        wait(admit(CodeCounters { number, address: None, house: None }, &request(1_000, now)))
     }
 
     #[test]
@@ -169,11 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn who_wants_them_further_apart_gets_them_further_apart() {
+        let (now, mut number) = (ManualClock::default().now(), CodeCounter::default());
+        let mut ask = |at| {
+            let apart = CountedRequest { apart: MINUTE * 5, ..request(1_000, at) };
+            wait(admit(CodeCounters { number: &mut number, address: None, house: None }, &apart))
+        };
+        assert_eq!((ask(now), ask(now.plus(MINUTE)), ask(now.plus(MINUTE * 5))), (0, 240, 0));
+    }
+
+    #[test]
     fn an_address_has_twenty_an_hour_for_whatever_numbers() {
         let (start, mut address) = (ManualClock::default().now(), CodeCounter::default());
         let mut ask = |now| {
             let number = &mut CodeCounter::default();
-            wait(admit(CodeCounters { number, address: Some(&mut address), house: None }, 1_000, now))
+            wait(admit(CodeCounters { number, address: Some(&mut address), house: None }, &request(1_000, now)))
         };
         for n in 0..20 {
             assert_eq!(ask(start.plus(Duration::from_secs(n))), 0);
@@ -188,7 +205,7 @@ mod tests {
         let (start, mut house) = (ManualClock::default().now(), CodeCounter::default());
         let mut ask = |now, sent: bool| {
             let number = &mut CodeCounter::default();
-            wait(admit(CodeCounters { number, address: None, house: sent.then_some(&mut house) }, 3, now))
+            wait(admit(CodeCounters { number, address: None, house: sent.then_some(&mut house) }, &request(3, now)))
         };
         for _ in 0..3 {
             assert_eq!((ask(start, true), ask(start, false)), (0, 0));
@@ -197,14 +214,15 @@ mod tests {
         assert_eq!(ask(start.plus(DAY), true), 0);
         let number = &mut CodeCounter::default();
         let counters = CodeCounters { number, address: None, house: Some(&mut CodeCounter::default()) };
-        assert_eq!(wait(admit(counters, 0, start)), 24 * 60 * 60, "a cap of nothing sends nothing");
+        assert_eq!(wait(admit(counters, &request(0, start))), 24 * 60 * 60, "a cap of nothing sends nothing");
     }
 
     #[test]
     fn what_is_refused_is_not_counted_and_is_noted_once() {
         let (now, mut number) = (ManualClock::default().now(), CodeCounter::default());
         ask(&mut number, now);
-        let mut ask = |now| admit(CodeCounters { number: &mut number, address: None, house: None }, 1_000, now);
+        let mut ask =
+            |now| admit(CodeCounters { number: &mut number, address: None, house: None }, &request(1_000, now));
         assert!(matches!(ask(now), Admission::Refused { first: true, .. }));
         for _ in 0..100 {
             assert!(matches!(ask(now), Admission::Refused { first: false, .. }));

@@ -19,10 +19,14 @@ pub enum CodePurpose {
     SecondFactor,
     PhoneVerification,
     PasswordReset,
+    /// For nothing here: that somebody holds a phone, for a client of the replaced system, which asks before it registers
+    /// them. The only one whose code goes to a phone of nobody.
+    PhoneCheck,
 }
 
 impl CodePurpose {
-    pub const ALL: [Self; 4] = [Self::SignIn, Self::SecondFactor, Self::PhoneVerification, Self::PasswordReset];
+    pub const ALL: [Self; 5] =
+        [Self::SignIn, Self::SecondFactor, Self::PhoneVerification, Self::PasswordReset, Self::PhoneCheck];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +34,7 @@ impl CodePurpose {
             Self::SecondFactor => "secondFactor",
             Self::PhoneVerification => "phoneVerification",
             Self::PasswordReset => "passwordReset",
+            Self::PhoneCheck => "phoneCheck",
         }
     }
 }

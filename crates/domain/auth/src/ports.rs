@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 use infirmary_kernel::{
     AccountId, ChallengeId, EmailAddress, Page, PageRequest, PhoneNumber, Role, SessionId, Sha256Digest, StoreError,
@@ -174,6 +176,8 @@ pub struct CountedRequest {
     pub address: Option<CounterKey>,
     /// Whether a code goes out, and so counts for the house.
     pub sent: bool,
+    /// At least so long after the one before for the number, beside what holds for every number.
+    pub apart: Duration,
     /// Of the house.
     pub max_per_day: u32,
     pub at: Timestamp,
@@ -265,6 +269,8 @@ pub struct ResetPassword {
 /// - `reset_password` unless the challenge is proved, for that and of that account, which is active: `Stale`, and nothing
 ///   changes; of many at once one wins. Else every session and every challenge of the account ends, and the password is the
 ///   new one.
+/// - `close` ends a challenge that is for no account, when it was answered rightly: `Stale` when it is absent; of many at
+///   once one wins.
 /// - Whether a challenge is over is asked of `attempt` alone; the other methods are told what was decided.
 #[cfg_attr(feature = "test-support", mockall::automock)]
 #[async_trait]
@@ -279,6 +285,7 @@ pub trait CodeStore: Send + Sync {
     ) -> Result<bool, StoreError>;
     async fn answer(&self, answered: AnsweredChallenge) -> Result<(), WriteError>;
     async fn reset_password(&self, reset: ResetPassword) -> Result<(), WriteError>;
+    async fn close(&self, challenge: ChallengeId, trail: Trail) -> Result<(), WriteError>;
 }
 
 /// Another set of second factors. `account.version` is one more than the version that was read.

@@ -17,6 +17,8 @@ pub enum CodeRequest {
     PasswordReset(PhoneNumber),
     /// Of who is signed in: the phone, which may be a new one, is to be theirs.
     PhoneVerification(PhoneNumber),
+    /// Whether somebody holds the phone, whoever they are.
+    PhoneCheck(PhoneNumber),
     /// In answer to the challenge that followed a password.
     SecondFactor(ChallengeId),
 }
@@ -32,8 +34,9 @@ pub struct IssuedChallenge {
 
 /// Somebody asks for a code by WhatsApp.
 ///
-/// The answer is the same whether or not the phone is anybody's way in: the same row is written, the same counters count. A
-/// phone that is verified by several accounts is nobody's.
+/// The answer is the same whether or not the phone is anybody's way in: the same row is written, the same counters count (and
+/// [`CodeRequest::PhoneCheck`], which lets nobody in, sends to every phone, once while its code lives). A phone that is
+/// verified by several accounts is nobody's.
 pub struct RequestCode {
     pub gate: Gate,
     pub accounts: Arc<dyn AccountStore>,
@@ -61,6 +64,9 @@ impl RequestCode {
         let (purpose, to) = match request {
             CodeRequest::SignIn(phone) => (CodePurpose::SignIn, self.by_phone(phone).await?),
             CodeRequest::PasswordReset(phone) => (CodePurpose::PasswordReset, self.by_phone(phone).await?),
+            CodeRequest::PhoneCheck(phone) => {
+                (CodePurpose::PhoneCheck, Addressee { account: None, phone: self.allowed(phone)?, session: None })
+            }
             CodeRequest::PhoneVerification(phone) => {
                 let caller = caller.ok_or(AuthError::Unauthenticated)?;
                 (CodePurpose::PhoneVerification, self.own(caller, phone).await?)
@@ -83,7 +89,8 @@ impl RequestCode {
         };
         let mut trail = Trail::new(self.event(caller, to.account.as_ref(), &challenge, origin));
         let code = OneTimeCode::draw(&*self.entropy, digits(purpose, to.account.as_ref()));
-        if to.account.is_some() {
+        let is_sent = to.account.is_some() || purpose == CodePurpose::PhoneCheck;
+        if is_sent {
             challenge.code = Some(challenge.seal(code.expose(), &*self.signer));
             trail = trail.telling([OutgoingMessage {
                 id: self.gate.mint(now),
@@ -104,7 +111,11 @@ impl RequestCode {
         let request = CountedRequest {
             number: CounterKey::phone(&to.phone),
             address: origin.address.map(CounterKey::address),
-            sent: to.account.is_some(),
+            sent: is_sent,
+            apart: match purpose {
+                CodePurpose::PhoneCheck => Duration::from_secs(Challenge::TTL_SECONDS),
+                _ => Duration::ZERO,
+            },
             max_per_day: self.policy.max_per_day,
             at: now,
         };

@@ -1,8 +1,8 @@
 //! Coming in: one token for three days.
 
 use actix_web::{HttpResponse, http::StatusCode, post, web};
-use infirmary_auth::{AuthError, Password, SessionTokens, SignIn};
-use infirmary_kernel::{EmailAddress, Origin, PersonName, PostalAddress};
+use infirmary_auth::{AuthError, CodeRequest, Password, SessionTokens, SignIn};
+use infirmary_kernel::{ChallengeId, EmailAddress, Origin, PersonName, PhoneNumber, PostalAddress, Timestamp};
 use infirmary_workflows::{NewRegistration, WorkflowError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::{
     Refusal,
     body::{Unread, loose, required},
     caller::standing_token,
-    text,
+    done, text,
 };
 use crate::{
     http::{App, extract::From as CalledFrom},
@@ -20,7 +20,14 @@ use crate::{
 };
 
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.service(login).service(login_without_slash).service(refresh).service(login_refresh).service(register);
+    config
+        .service(login)
+        .service(login_without_slash)
+        .service(refresh)
+        .service(login_refresh)
+        .service(register)
+        .service(create_otp)
+        .service(verify_otp);
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -38,6 +45,7 @@ const ALL_INPUTS: &str = "All inputs are required";
 /// These clients have no place to type one in.
 const SECOND_FACTOR: &str =
     "This account signs in with a second factor, which this application does not know. Use the new one.";
+const NO_COUNTRY: Refusal = Refusal::bad("The phone number needs its country in front, such as 9647501234567");
 const INVALID_CREDENTIALS: &str = "Invalid Credentials";
 
 /// Sign in; the answer is the bare token
@@ -130,12 +138,12 @@ async fn register(app: web::Data<App>, CalledFrom(origin): CalledFrom, body: Unr
     let email = required(email, ALL_INPUTS)?;
     let password = password.filter(|text| !text.expose_secret().is_empty()).ok_or(Refusal::bad(ALL_INPUTS))?;
     let (address, name) = (required(address, ALL_INPUTS)?, required(name, ALL_INPUTS)?);
-    let (_, phone) = (required(account_type, ALL_INPUTS)?, required(phone, ALL_INPUTS)?);
-    let phone = phone::read(&phone, app.legacy.calling_code.as_ref());
+    required(account_type, ALL_INPUTS)?;
+    let phone = phone_of(&app, phone)?;
     let new = NewRegistration {
         email: EmailAddress::parse(&email)?,
         name: PersonName::parse(&name).map_err(|invalid| invalid.at("/Name"))?,
-        phone: Some(phone.ok_or(Refusal::bad("phoneNum needs its country in front, such as 9647501234567"))?),
+        phone: Some(phone),
         address: Some(PostalAddress::parse(&address).map_err(|invalid| invalid.at("/Address1"))?),
         birth_date: None,
         sex: None,
@@ -147,4 +155,76 @@ async fn register(app: web::Data<App>, CalledFrom(origin): CalledFrom, body: Unr
         }
         Err(error) => Err(error.into()),
     }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LegacyOtpRequest)]
+struct OtpRequestBody {
+    #[serde(default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    phone: Option<String>,
+}
+
+/// Send a code to a phone; the answer is a name for it and when it is over
+#[utoipa::path(tag = "Replaced system", request_body = OtpRequestBody, responses((status = 200, content_type = "text/html", body = String, description = "`<challenge>.<milliseconds since 1970>`"), (status = 400, content_type = "text/html", body = String)))]
+#[post("/api/auth/otp/createOTP")]
+async fn create_otp(
+    app: web::Data<App>,
+    CalledFrom(origin): CalledFrom,
+    body: Unread,
+) -> Result<HttpResponse, Refusal> {
+    let OtpRequestBody { phone } = body.fields().await?;
+    let phone = phone_of(&app, phone)?;
+    match app.codes.request.run(None, CodeRequest::PhoneCheck(phone), &origin).await {
+        Ok(issued) => Ok(text(StatusCode::OK, format!("{}.{}", issued.id, issued.expires_at.unix_ms()))),
+        Err(AuthError::TooManyCodes { retry_after }) => {
+            let wait = format!("A code was sent already; wait {} seconds for another", retry_after.as_secs());
+            Err(Refusal::Said(StatusCode::BAD_REQUEST, wait.into()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LegacyOtp)]
+struct OtpBody {
+    #[serde(default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    phone: Option<String>,
+    #[serde(default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    otp: Option<String>,
+    /// The answer to the request.
+    #[serde(default, deserialize_with = "loose")]
+    #[schema(value_type = String)]
+    hash: Option<String>,
+}
+
+/// Show the code that was sent; it is good for five minutes, five tries, and once
+#[utoipa::path(tag = "Replaced system", request_body = OtpBody, responses((status = 200, content_type = "text/html", body = String), (status = 400, content_type = "text/html", body = String)))]
+#[post("/api/auth/otp/verifyOTP")]
+async fn verify_otp(
+    app: web::Data<App>,
+    CalledFrom(origin): CalledFrom,
+    body: Unread,
+) -> Result<HttpResponse, Refusal> {
+    const INVALID: Refusal = Refusal::bad("Invalid OTP");
+    let OtpBody { phone, otp, hash } = body.fields().await?;
+    let phone = phone_of(&app, phone)?;
+    let (otp, hash) = (required(otp, ALL_INPUTS)?, required(hash, ALL_INPUTS)?);
+    let (challenge, expiry) = hash.split_once('.').ok_or(INVALID)?;
+    let (challenge, expiry) =
+        (ChallengeId::parse(challenge).map_err(|_| INVALID)?, expiry.parse().map_err(|_| INVALID)?);
+    if Timestamp::from_unix_ms(expiry) <= app.gate.now() {
+        return Err(Refusal::bad("OTP Expired"));
+    }
+    match app.codes.answer.holds_phone(challenge, &phone, &otp, &origin).await {
+        Ok(()) => Ok(done("Success")),
+        Err(AuthError::BadCode) => Err(INVALID),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn phone_of(app: &App, text: Option<String>) -> Result<PhoneNumber, Refusal> {
+    phone::read(&required(text, ALL_INPUTS)?, app.legacy.calling_code.as_ref()).ok_or(NO_COUNTRY)
 }

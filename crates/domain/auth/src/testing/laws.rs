@@ -56,6 +56,7 @@ macro_rules! auth_store_laws {
             every_number_address_and_house_is_counted_for_itself
             a_challenge_after_a_password_needs_the_stored_one
             of_a_hundred_tries_at_once_five_may_be_compared
+            a_challenge_of_nobody_is_closed_once_and_one_of_an_account_not_at_all
             a_try_needs_a_challenge_that_waits_and_its_session
             of_sixteen_right_answers_at_once_one_wins
             a_time_step_and_a_recovery_code_are_spent_once
@@ -194,6 +195,7 @@ fn counted(number: &str, address: &str, sent: bool, at: Timestamp) -> CountedReq
         number: CounterKey::phone(&phone(number)),
         address: address.parse().ok().map(CounterKey::address),
         sent,
+        apart: Duration::ZERO,
         max_per_day: 50,
         at,
     }
@@ -795,6 +797,20 @@ pub async fn a_challenge_after_a_password_needs_the_stored_one(stores: &Stores) 
     assert_eq!(stored().await, Some(hash("password")));
     after(&asked(ada.id), "password", Some("new form")).await.unwrap();
     assert_eq!(stored().await, Some(hash("new form")));
+}
+
+pub async fn a_challenge_of_nobody_is_closed_once_and_one_of_an_account_not_at_all(stores: &Stores) {
+    let ada = create(stores, account("ada@example.org", Role::Patient)).await;
+    let of_ada = open(stores, coded(Some(ada.id), CodePurpose::SignIn, "+9647501111111")).await;
+    let nobodys = open(stores, coded(None, CodePurpose::PhoneCheck, "+9647502222222")).await;
+    let close = async |id| stores.codes.close(id, trail(Action::CODE_VERIFY)).await;
+    let closed = join_all((0..16).map(|_| close(nobodys.id))).await;
+    assert_eq!(closed.iter().filter(|closed| closed.is_ok()).count(), 1);
+    assert_eq!(stores.codes.find(nobodys.id).await.unwrap(), None);
+    for stays in [of_ada.id, nobodys.id, fresh_id()] {
+        assert!(matches!(close(stays).await, Err(WriteError::Stale)));
+    }
+    assert_eq!(stores.codes.find(of_ada.id).await.unwrap(), Some(of_ada));
 }
 
 pub async fn of_a_hundred_tries_at_once_five_may_be_compared(stores: &Stores) {

@@ -324,7 +324,7 @@ impl Rows {
         let mut house = request.sent.then(|| stored(self, &house_key));
         let counters =
             code_limits::CodeCounters { number: &mut number, address: address.as_mut(), house: house.as_mut() };
-        let admission = code_limits::admit(counters, request.max_per_day, request.at);
+        let admission = code_limits::admit(counters, request);
         self.code_counters.insert(request.number.clone(), number);
         self.code_counters.extend(request.address.clone().zip(address));
         self.code_counters.extend(house.map(|house| (house_key, house)));
@@ -454,6 +454,16 @@ impl CodeStore for MemoryAuth {
         rows.end_all(reset.account, None);
         rows.passwords.insert(reset.account, reset.password);
         self.keep(reset.trail)
+    }
+
+    async fn close(&self, challenge: ChallengeId, trail: Trail) -> Result<(), WriteError> {
+        let mut rows = locked(&self.rows);
+        let is_nobodys = rows.challenges.get(&challenge).is_some_and(|found| found.account.is_none());
+        if !is_nobodys {
+            return Err(WriteError::Stale);
+        }
+        rows.challenges.remove(&challenge);
+        self.keep(trail)
     }
 }
 

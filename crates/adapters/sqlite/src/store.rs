@@ -86,6 +86,10 @@ impl SqliteStore {
         let open_readers =
             || (0..reader_threads.max(1)).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>().map_err(failed);
         let readers = open_readers()?;
+        let share = READERS_CACHE_KIB / i64::try_from(readers.len()).unwrap_or(1);
+        for reader in &readers {
+            reader.pragma_update(None, "cache_size", -share.max(PAGE_CACHE_KIB)).map_err(failed)?;
+        }
         let lookups = open_readers()?.into_iter().map(Mutex::new).collect();
         let thread = |source| OpenError::Thread { source };
         let inner = Inner {
@@ -181,6 +185,8 @@ fn flags() -> OpenFlags {
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 const CACHED_STATEMENTS: usize = 256;
 const PAGE_CACHE_KIB: i64 = 4_096;
+/// Of all reader threads together: searches and lists go through more pages than what is found by its key.
+const READERS_CACHE_KIB: i64 = 32 * 1_024;
 
 pub(crate) fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;

@@ -7,11 +7,6 @@ use infirmary_server::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// Requests are answered from many small pieces of memory; this one hands them out faster, and gives back what a large
-/// image took.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match run(Cli::parse().command.unwrap_or(Command::Serve)) {
         Ok(()) => ExitCode::SUCCESS,

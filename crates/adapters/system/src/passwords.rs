@@ -136,12 +136,12 @@ impl PasswordHasher for BcryptHasher {
     }
 }
 
-/// On Linux the priority belongs to the thread (setpriority(2), notes). 5 leaves a thread that hashes a third of what one
-/// that serves gets when both want the same core, and all of it when none does: with less, whoever signs in to a busy house
-/// would wait too long for it.
+/// On Linux the priority belongs to the thread (setpriority(2), notes). 2 leaves a thread that hashes two thirds of what
+/// one that serves gets when both want the same core, and all of it when none does: with less, whoever signs in to a busy
+/// house would wait too long for it.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, 5) {
+    if let Err(error) = rustix::process::setpriority_process(None, 2) {
         tracing::warn!(%error, "passwords are hashed at the priority of the requests");
     }
 }

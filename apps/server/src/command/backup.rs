@@ -100,7 +100,7 @@ async fn write(
     // What it names is read from the copy: the database itself goes on.
     let copy = SqliteStore::open_to_read(snapshot.path(), 1).map_err(StartError::from)?;
     let counts = copy.counts().await.map_err(CommandError::use_case)?;
-    let head = AuditLog::head(&copy).await.map_err(CommandError::use_case)?;
+    let head = AuditLog::heads(&copy).await.map_err(CommandError::use_case)?.exported();
 
     let mut manifest = Manifest::gathered_in(tempfile::tempfile_in(folder).map_err(failed)?);
     let (bytes, sha256) = File::open(snapshot.path()).and_then(archive::measure).map_err(failed)?;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use actix_web::{Responder, get, web};
-use infirmary_audit::{Access, Entry, EntryFilter, Head, Queries, Verification, VerifyChain};
+use infirmary_audit::{Access, Entry, EntryFilter, Head, Place, Queries, Verification, VerifyChain};
 use infirmary_kernel::{
     AccountId, Action, AuditEntryId, PatientId, PersonName, RequestId, Role, Sha256Digest, StoreError, Timestamp,
 };
@@ -61,6 +61,8 @@ struct SubjectBody {
 #[serde(rename_all = "camelCase")]
 #[schema(as = AuditEntry)]
 struct EntryBody {
+    /// 0 where the log is one chain; a store of many machines has several.
+    chain: u16,
     /// Its place in the chain, from 1.
     sequence: u64,
     #[schema(value_type = String, format = Uuid)]
@@ -98,6 +100,7 @@ struct EntryBody {
 impl EntryBody {
     fn of(entry: Entry, names: &HashMap<AccountId, PersonName>) -> Self {
         Self {
+            chain: entry.chain.get(),
             sequence: entry.sequence,
             id: entry.id,
             at: entry.at,
@@ -173,7 +176,7 @@ async fn find(
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditHead)]
 struct HeadBody {
-    /// Sequence and hash of the last entry.
+    /// Sequence and hash of the last entry or, where the log is several chains, of the root that closes them.
     #[schema(example = "7:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")]
     head: String,
 }
@@ -194,8 +197,10 @@ async fn newest(app: web::Data<App>, SignedIn(caller): SignedIn) -> Result<impl 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditFault)]
 struct FaultBody {
-    /// Of the first entry that does not hold.
+    /// Of the first entry (or root) that does not hold.
     sequence: u64,
+    /// The entry's chain; absent of a root.
+    chain: Option<u16>,
     detail: String,
 }
 
@@ -203,7 +208,7 @@ struct FaultBody {
 #[schema(as = AuditVerification)]
 struct VerificationBody {
     valid: bool,
-    /// The last entry up to which everything holds.
+    /// The last one up to which everything holds.
     #[serde(flatten)]
     head: HeadBody,
     fault: Option<FaultBody>,
@@ -211,7 +216,14 @@ struct VerificationBody {
 
 impl From<Verification> for VerificationBody {
     fn from(Verification { head, fault }: Verification) -> Self {
-        let fault = fault.map(|fault| FaultBody { sequence: fault.sequence, detail: fault.to_string() });
+        let fault = fault.map(|fault| FaultBody {
+            sequence: fault.place.sequence(),
+            chain: match fault.place {
+                Place::Entry { chain, .. } => Some(chain.get()),
+                Place::Root { .. } => None,
+            },
+            detail: fault.to_string(),
+        });
         Self { valid: fault.is_none(), head: head.into(), fault }
     }
 }

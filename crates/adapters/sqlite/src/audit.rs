@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use infirmary_audit::{AuditLog, Entry, EntryFilter, Head, Sealed};
+use infirmary_audit::{AuditLog, ChainHead, ChainId, Entry, EntryFilter, Head, Heads, Sealed, SealedRoot};
 use infirmary_kernel::{Action, Page, PageRequest, StoreError, Timestamp};
 use rusqlite::{Connection, Error, Row, params, types::Type};
 
@@ -17,11 +17,16 @@ impl AuditLog for SqliteStore {
         self.read(move |connection| find(connection, &filter, &page)).await
     }
 
-    async fn head(&self) -> Result<Head, StoreError> {
-        self.read(trail::head).await
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        let head = self.read(trail::head).await?;
+        let chains = if head == Head::GENESIS { Vec::new() } else { vec![ChainHead { chain: ChainId::ONLY, head }] };
+        Ok(Heads { chains, root: None })
     }
 
-    async fn after(&self, sequence: u64, limit: usize) -> Result<Vec<Sealed>, StoreError> {
+    async fn after(&self, chain: ChainId, sequence: u64, limit: usize) -> Result<Vec<Sealed>, StoreError> {
+        if chain != ChainId::ONLY {
+            return Ok(Vec::new());
+        }
         self.read(move |connection| {
             connection
                 .prepare_cached("SELECT * FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?")?
@@ -29,6 +34,14 @@ impl AuditLog for SqliteStore {
                 .collect()
         })
         .await
+    }
+
+    async fn roots_after(&self, _sequence: u64, _limit: usize) -> Result<Vec<SealedRoot>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn close(&self, _at: Timestamp) -> Result<Head, StoreError> {
+        self.read(trail::head).await
     }
 }
 
@@ -62,6 +75,7 @@ fn finding(filter: &EntryFilter, page: &PageRequest) -> Statement {
 
 fn sealed(row: &Row<'_>) -> rusqlite::Result<Sealed> {
     Ok(Sealed {
+        chain: ChainId::ONLY,
         sequence: row.get("sequence")?,
         at: row.time("at")?,
         account: row.optional_id("account")?,

@@ -1,7 +1,7 @@
 //! What every write leaves in its own transaction: the audit entry, the idempotency record, and messages to be sent.
 
 use async_trait::async_trait;
-use infirmary_audit::{Head, chain};
+use infirmary_audit::{ChainId, Head, seal};
 use infirmary_kernel::{
     AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, StoreError, Trail, WriteError,
     Written,
@@ -56,7 +56,7 @@ impl Transaction<'_> {
     }
 
     pub(crate) fn seal(&self, event: &Event) -> rusqlite::Result<()> {
-        let sealed = chain::seal(&self.chain.get(), event);
+        let sealed = seal(ChainId::ONLY, &self.chain.get(), event);
         let head = sealed.head();
         self.prepare_cached(
             "INSERT INTO audit (sequence, at, account, patient, action, form, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",

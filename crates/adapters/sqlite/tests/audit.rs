@@ -19,7 +19,7 @@ async fn found_after(damage: &str) -> Result<Option<(u64, Flaw)>, StoreError> {
     // Opened anew, as after the night in which it happened.
     let store = SqliteStore::open(&path, 1).unwrap();
     let verification = verify_log(&store, Some(exported), |_| {}).await?;
-    Ok(verification.fault.map(|fault| (fault.sequence, fault.flaw)))
+    Ok(verification.fault.map(|fault| (fault.place.sequence(), fault.flaw)))
 }
 
 async fn filled(store: &SqliteStore) -> Head {
@@ -29,7 +29,7 @@ async fn filled(store: &SqliteStore) -> Head {
         let event = Event::by(fresh_id(), at, &doctor, Action::PATIENT_READ, Subject::patient(fresh_id()));
         store.append(event).await.unwrap();
     }
-    store.head().await.unwrap()
+    store.heads().await.unwrap().exported()
 }
 
 #[tokio::test]

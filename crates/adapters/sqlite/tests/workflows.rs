@@ -89,11 +89,11 @@ async fn parts_of(store: &SqliteStore, recorded: &RecordedStudy) -> Vec<&'static
 async fn a_study_is_there_with_images_diagnosis_version_charges_and_event() {
     let (store, _folder) = store().await;
     let recorded = study_of(&store, fresh_id(), fresh_id(), 2).await;
-    let before = store.head().await.unwrap().sequence;
+    let before = store.heads().await.unwrap().exported().sequence;
     assert_eq!(store.record_study(recorded.clone()).await.unwrap(), Written::Now);
     let all = ["study", "image", "image", "diagnosis", "version", "charge", "charge"];
     assert_eq!(parts_of(&store, &recorded).await, all);
-    assert_eq!(store.head().await.unwrap().sequence, before + 1);
+    assert_eq!(store.heads().await.unwrap().exported().sequence, before + 1);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_member_that_fails_leaves_nothing_of_the_study() {
     let (store, _folder) = store().await;
     let first = study_of(&store, fresh_id(), fresh_id(), 2).await;
     store.record_study(first.clone()).await.unwrap();
-    let before = store.head().await.unwrap().sequence;
+    let before = store.heads().await.unwrap().exported().sequence;
 
     let patient = first.record.study.patient;
     // The last charge, the last image, and the very first thing.
@@ -125,7 +125,7 @@ async fn a_member_that_fails_leaves_nothing_of_the_study() {
     assert_eq!(parts_of(&store, &same_task).await, Vec::<&str>::new());
     assert_eq!(parts_of(&store, &same_image).await, ["image"], "the one that was there before");
     assert_eq!(parts_of(&store, &no_patient).await, Vec::<&str>::new());
-    assert_eq!(store.head().await.unwrap().sequence, before, "no event tells of what did not happen");
+    assert_eq!(store.heads().await.unwrap().exported().sequence, before, "no event tells of what did not happen");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use infirmary_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, Head, SessionHash};
+use crate::{ChainHead, ChainId, Entry, Head, Root, SessionHash};
 
 /// Bytes of a typical form, so that its buffer is allocated once.
 const TYPICAL_BYTES: usize = 768;
@@ -32,6 +32,8 @@ struct Form<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<Cow<'a, str>>,
     at: Timestamp,
+    #[serde(default, skip_serializing_if = "ChainId::is_only")]
+    chain: ChainId,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     fields: Cow<'a, [Cow<'a, str>]>,
     id: AuditEntryId,
@@ -67,8 +69,8 @@ enum OutcomeForm {
     Refused,
 }
 
-/// The form of `event` as the entry after `previous`.
-pub fn write(previous: &Head, event: &Event) -> Vec<u8> {
+/// The form of `event` as the entry after `previous` in the chain.
+pub fn write(chain: ChainId, previous: &Head, event: &Event) -> Vec<u8> {
     let subject = &event.subject;
     to_bytes(&Form {
         account: event.account,
@@ -76,6 +78,7 @@ pub fn write(previous: &Head, event: &Event) -> Vec<u8> {
         address: event.address,
         agent: event.agent.as_deref().map(Cow::Borrowed),
         at: event.at,
+        chain,
         fields: event.fields.as_slice().into(),
         id: event.id,
         outcome: match event.outcome {
@@ -104,6 +107,7 @@ pub fn parse(bytes: &[u8]) -> Result<Entry, NotCanonical> {
         return Err(NotCanonical);
     }
     Ok(Entry {
+        chain: form.chain,
         sequence: form.sequence,
         previous: form.previous,
         hash: Sha256Digest::of(bytes),
@@ -131,7 +135,53 @@ pub fn parse(bytes: &[u8]) -> Result<Entry, NotCanonical> {
     })
 }
 
-fn to_bytes(form: &Form<'_>) -> Vec<u8> {
+/// A root, in the same canonical form.
+#[derive(Serialize, Deserialize)]
+struct RootForm {
+    at: Timestamp,
+    heads: Vec<HeadForm>,
+    previous: Sha256Digest,
+    sequence: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeadForm {
+    chain: ChainId,
+    hash: Sha256Digest,
+    sequence: u64,
+}
+
+/// The form of the root after `previous` that closes chains at these heads.
+pub fn write_root(previous: &Head, at: Timestamp, heads: &[ChainHead]) -> Vec<u8> {
+    to_bytes(&RootForm {
+        at,
+        heads: heads
+            .iter()
+            .map(|&ChainHead { chain, head: Head { sequence, hash } }| HeadForm { chain, hash, sequence })
+            .collect(),
+        previous: previous.hash,
+        sequence: previous.sequence + 1,
+    })
+}
+
+/// The root whose form `bytes` are; refuses everything that [`write_root`] does not write, to the byte.
+pub fn parse_root(bytes: &[u8]) -> Result<Root, NotCanonical> {
+    let form: RootForm = serde_json::from_slice(bytes).map_err(|_| NotCanonical)?;
+    if to_bytes(&form) != bytes {
+        return Err(NotCanonical);
+    }
+    let heads = form.heads.iter();
+    Ok(Root {
+        sequence: form.sequence,
+        previous: form.previous,
+        at: form.at,
+        heads: heads
+            .map(|&HeadForm { chain, hash, sequence }| ChainHead { chain, head: Head { sequence, hash } })
+            .collect(),
+    })
+}
+
+fn to_bytes(form: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(TYPICAL_BYTES);
     // Fails only for a failing writer or a map with keys that are not text; here are neither.
     let _ = serde_json::to_writer(&mut bytes, form);

@@ -1,15 +1,41 @@
-//! One chain: each entry holds the hash of the one before, so none can be changed, removed, added or moved without the
+//! A chain: each entry holds the hash of the one before, so none can be changed, removed, added or moved without the
 //! next one telling. Whoever can rewrite all entries from one on can make a chain that holds by itself: against that, and
 //! against a tail cut off, a [`Head`] is exported to a place they cannot write.
+//!
+//! A store with one writer has one chain. Where many write at once each would wait for the one before it, so such a store
+//! has several chains; every minute a [root](crate::root) closes them all at once, and its head is what is exported.
 
-use std::{fmt, str::FromStr};
+use std::{collections::VecDeque, fmt, str::FromStr};
 
 use infirmary_kernel::{AccountId, Action, Event, Invalid, PatientId, Sha256Digest, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Entry,
     canonical::{self, NotCanonical},
 };
+
+/// Which of the chains of a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChainId(u16);
+
+impl ChainId {
+    /// Of a log that has one.
+    pub const ONLY: Self = Self(0);
+
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+
+    pub(crate) fn is_only(&self) -> bool {
+        *self == Self::ONLY
+    }
+}
 
 /// How far a chain has come: the place and the hash of its last entry. Written `sequence:hash` where it is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +73,17 @@ impl FromStr for Head {
     }
 }
 
+/// The head of one of several chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainHead {
+    pub chain: ChainId,
+    pub head: Head,
+}
+
 /// An entry as a store keeps it: its canonical form and hash, and beside them what entries are found by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
+    pub chain: ChainId,
     pub sequence: u64,
     pub at: Timestamp,
     pub account: Option<AccountId>,
@@ -72,10 +106,11 @@ impl Sealed {
     }
 }
 
-/// Makes `event` the entry after `previous`. Takes a few microseconds: it runs where writes wait in line.
-pub fn seal(previous: &Head, event: &Event) -> Sealed {
-    let canonical = canonical::write(previous, event);
+/// Makes `event` the entry after `previous` in the chain. Takes a few microseconds: it runs where writes wait in line.
+pub fn seal(chain: ChainId, previous: &Head, event: &Event) -> Sealed {
+    let canonical = canonical::write(chain, previous, event);
     Sealed {
+        chain,
         sequence: previous.sequence + 1,
         at: event.at,
         account: event.account,
@@ -86,12 +121,41 @@ pub fn seal(previous: &Head, event: &Event) -> Sealed {
     }
 }
 
-/// The first entry at which a chain does not hold.
+/// The first place at which a log does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("audit entry {sequence}: {flaw}")]
+#[error("audit {place}: {flaw}")]
 pub struct Fault {
-    pub sequence: u64,
+    pub place: Place,
     pub flaw: Flaw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Entry { chain: ChainId, sequence: u64 },
+    Root { sequence: u64 },
+}
+
+impl Place {
+    /// In a log with one chain.
+    pub const fn entry(sequence: u64) -> Self {
+        Self::Entry { chain: ChainId::ONLY, sequence }
+    }
+
+    pub const fn sequence(self) -> u64 {
+        match self {
+            Self::Entry { sequence, .. } | Self::Root { sequence } => sequence,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry { chain: ChainId::ONLY, sequence } => write!(f, "entry {sequence}"),
+            Self::Entry { chain, sequence } => write!(f, "entry {sequence} of chain {}", chain.get()),
+            Self::Root { sequence } => write!(f, "root {sequence}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +168,7 @@ pub enum Flaw {
     WrongHash,
     #[error("its content is not in the canonical form")]
     NotCanonical,
-    #[error("the hash it names as the one before is not that of the entry before")]
+    #[error("the hash it names as the one before is not that of the one before")]
     WrongPrevious,
     #[error("the column {column}, by which it is found, is not what its content says")]
     WrongColumn { column: &'static str },
@@ -112,66 +176,156 @@ pub enum Flaw {
     NotAsExported,
     #[error("was exported, and the log ends before it")]
     CutOff,
+    #[error("is not the one that root {root} closed")]
+    NotAsClosed { root: u64 },
+    #[error("was closed by root {root}, and its chain ends before it")]
+    CutOffClosed { root: u64 },
+    #[error("the head it names of chain {} is no further than the one that was closed before", .chain.get())]
+    NoFurther { chain: ChainId },
 }
 
-/// Takes the entries of a log in order, from the first, and holds none of them.
+/// A head of the chain that is known from elsewhere: the chain has to lead through it.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    Exported(Head),
+    Closed { head: Head, root: u64 },
+}
+
+impl Known {
+    const fn head(self) -> Head {
+        match self {
+            Self::Exported(head) | Self::Closed { head, .. } => head,
+        }
+    }
+
+    const fn differs(self) -> Flaw {
+        match self {
+            Self::Exported(_) => Flaw::NotAsExported,
+            Self::Closed { root, .. } => Flaw::NotAsClosed { root },
+        }
+    }
+
+    const fn is_gone(self) -> Flaw {
+        match self {
+            Self::Exported(_) => Flaw::CutOff,
+            Self::Closed { root, .. } => Flaw::CutOffClosed { root },
+        }
+    }
+}
+
+/// Takes what is linked in order, from the first, and holds none of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Links {
+    head: Head,
+    known: VecDeque<Known>,
+}
+
+impl Links {
+    pub(crate) fn new(exported: Option<Head>) -> Self {
+        Self { head: Head::GENESIS, known: exported.map(Known::Exported).into_iter().collect() }
+    }
+
+    pub(crate) const fn head(&self) -> Head {
+        self.head
+    }
+
+    pub(crate) fn expect(&mut self, head: Head, root: u64) {
+        self.known.push_back(Known::Closed { head, root });
+    }
+
+    /// Takes the next one; `open` reads its form and gives the hash it names as the one before.
+    pub(crate) fn take<T>(
+        &mut self,
+        next: Head,
+        canonical: &[u8],
+        open: impl FnOnce(Sha256Digest) -> Result<T, Flaw>,
+    ) -> Result<T, (u64, Flaw)> {
+        let expected = self.head.sequence + 1;
+        if next.sequence > expected {
+            return Err((expected, Flaw::Missing { found: next.sequence }));
+        }
+        if next.sequence < expected {
+            return Err((next.sequence, Flaw::Misplaced));
+        }
+        let fault = |flaw| Err((expected, flaw));
+        if Sha256Digest::of(canonical) != next.hash {
+            return fault(Flaw::WrongHash);
+        }
+        let opened = match open(self.head.hash) {
+            Ok(opened) => opened,
+            Err(flaw) => return fault(flaw),
+        };
+        while let Some(known) = self.known.front().filter(|known| known.head().sequence <= expected) {
+            if known.head().sequence == expected && known.head().hash != next.hash {
+                return fault(known.differs());
+            }
+            self.known.pop_front();
+        }
+        self.head = next;
+        Ok(opened)
+    }
+
+    /// When all are taken: the last one.
+    pub(crate) fn finish(&self) -> Result<Head, (u64, Flaw)> {
+        match self.known.front().filter(|known| known.head().sequence > self.head.sequence) {
+            Some(known) => Err((self.head.sequence + 1, known.is_gone())),
+            None => Ok(self.head),
+        }
+    }
+}
+
+/// Takes the entries of one chain in order, from the first, and holds none of them.
 #[derive(Debug, Clone, Default)]
 pub struct Verifier {
-    head: Head,
-    exported: Option<Head>,
+    chain: ChainId,
+    links: Links,
 }
 
 impl Verifier {
     /// `exported`: a head of this chain that was kept elsewhere.
-    pub fn new(exported: Option<Head>) -> Self {
-        Self { head: Head::GENESIS, exported }
+    pub fn new(chain: ChainId, exported: Option<Head>) -> Self {
+        Self { chain, links: Links::new(exported) }
     }
 
     /// The last entry that was found good.
     pub fn head(&self) -> Head {
-        self.head
+        self.links.head()
+    }
+
+    /// A root closed the chain at this head. Heads are to be told in their order, before the entries that they are of.
+    pub fn expect(&mut self, head: Head, root: u64) {
+        self.links.expect(head, root);
     }
 
     pub fn take(&mut self, sealed: &Sealed) -> Result<(), Fault> {
-        let expected = self.head.sequence + 1;
-        let fault = |sequence, flaw| Err(Fault { sequence, flaw });
-        if sealed.sequence > expected {
-            return fault(expected, Flaw::Missing { found: sealed.sequence });
-        }
-        if sealed.sequence < expected {
-            return fault(sealed.sequence, Flaw::Misplaced);
-        }
-        if Sha256Digest::of(&sealed.canonical) != sealed.hash {
-            return fault(expected, Flaw::WrongHash);
-        }
-        let Ok(entry) = sealed.open() else { return fault(expected, Flaw::NotCanonical) };
-        if entry.previous != self.head.hash {
-            return fault(expected, Flaw::WrongPrevious);
-        }
-        let columns = [
-            ("sequence", entry.sequence == sealed.sequence),
-            ("at", entry.at == sealed.at),
-            ("account", entry.account == sealed.account),
-            ("patient", entry.subject.patient == sealed.patient),
-            ("action", entry.action == sealed.action),
-        ];
-        if let Some((column, _)) = columns.into_iter().find(|(_, same)| !same) {
-            return fault(expected, Flaw::WrongColumn { column });
-        }
-        if self.exported.is_some_and(|exported| exported.sequence == expected && exported.hash != sealed.hash) {
-            return fault(expected, Flaw::NotAsExported);
-        }
-        self.head = sealed.head();
-        Ok(())
+        let chain = self.chain;
+        let open = |previous| {
+            let Ok(entry) = sealed.open() else { return Err(Flaw::NotCanonical) };
+            if entry.previous != previous {
+                return Err(Flaw::WrongPrevious);
+            }
+            let columns = [
+                ("chain", entry.chain == sealed.chain && entry.chain == chain),
+                ("sequence", entry.sequence == sealed.sequence),
+                ("at", entry.at == sealed.at),
+                ("account", entry.account == sealed.account),
+                ("patient", entry.subject.patient == sealed.patient),
+                ("action", entry.action == sealed.action),
+            ];
+            match columns.into_iter().find(|(_, same)| !same) {
+                Some((column, _)) => Err(Flaw::WrongColumn { column }),
+                None => Ok(()),
+            }
+        };
+        self.links.take(sealed.head(), &sealed.canonical, open).map_err(|at| self.fault(at))
     }
 
-    /// When all are taken: the head of the log.
-    pub fn finish(self) -> Result<Head, Fault> {
-        match self.exported {
-            Some(exported) if exported.sequence > self.head.sequence => {
-                Err(Fault { sequence: self.head.sequence + 1, flaw: Flaw::CutOff })
-            }
-            _ => Ok(self.head),
-        }
+    /// When all are taken: the head of the chain.
+    pub fn finish(&self) -> Result<Head, Fault> {
+        self.links.finish().map_err(|at| self.fault(at))
+    }
+
+    fn fault(&self, (sequence, flaw): (u64, Flaw)) -> Fault {
+        Fault { place: Place::Entry { chain: self.chain, sequence }, flaw }
     }
 }

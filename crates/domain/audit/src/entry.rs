@@ -6,12 +6,13 @@ use infirmary_kernel::{
 
 use uuid::Uuid;
 
-use crate::SessionHash;
+use crate::{ChainId, SessionHash};
 
 /// What the log tells of one event: who did what to whose record, when and from where, and its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// 1 for the first, then without gaps.
+    pub chain: ChainId,
+    /// 1 for the first of its chain, then without gaps.
     pub sequence: u64,
     /// The hash of the entry before, that of [`crate::Head::GENESIS`] for the first.
     pub previous: Sha256Digest,
@@ -33,8 +34,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Its place in a list: the number in the chain stands where other lists have an id.
+    /// Its place in a list: chain and number stand where other lists have an id.
     pub fn cursor(&self) -> Cursor {
-        Cursor::at(self.at, Uuid::from_u128(self.sequence.into()))
+        Cursor::at(self.at, Uuid::from_u64_pair(self.chain.get().into(), self.sequence))
     }
 }

@@ -41,10 +41,10 @@ impl Queries {
         Ok(found)
     }
 
-    /// How far the log has come: to be kept where the log's machine cannot write.
+    /// How far the log has come, to the last entry: to be kept where the log's machine cannot write.
     pub async fn head(&self, caller: &Caller) -> Result<Head, AuditError> {
         self.gate.admit(caller, Permission::ReadAudit, Subject::all("audit")).await?;
-        Ok(self.log.head().await?)
+        Ok(self.log.close(self.gate.now()).await?)
     }
 
     /// Who came to the caller's own record, but for themselves: their own visits would hide the others'.

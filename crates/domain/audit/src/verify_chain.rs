@@ -1,49 +1,129 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use infirmary_kernel::{Action, Caller, Gate, Permission, StoreError, Subject};
 
-use crate::{AuditError, AuditLog, Fault, Flaw, Head, Verifier};
+use crate::{AuditError, AuditLog, ChainHead, ChainId, Fault, Flaw, Head, Heads, Place, RootVerifier, Verifier};
 
 /// Entries that are read at once, and checked without a pause: a few milliseconds, so that who shares the thread waits no
 /// longer.
 const BATCH_ENTRIES: usize = 500;
+/// Roots that are read at once. The heads that they name are held until their chains have been read that far.
+const BATCH_ROOTS: usize = 500;
 
 /// How far the log holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
-    /// The last entry up to which everything holds.
+    /// The last root up to which everything holds or, of a log with one chain, the last entry.
     pub head: Head,
-    /// The first one that does not.
+    /// The first place that does not.
     pub fault: Option<Fault>,
 }
 
-/// Reads the whole log, from the first entry to the one that is the last when it starts, and holds one batch of it.
-/// `exported` is a head that was kept elsewhere; `progress` is told the number of entries found good so far.
+/// Reads the whole log, from the first entry of each chain to the one that is the last when it starts, and holds one batch
+/// of it. `exported` is a head that was kept elsewhere; `progress` is told the number of entries found good so far.
 pub async fn verify_log(
     log: &dyn AuditLog,
     exported: Option<Head>,
-    mut progress: impl FnMut(u64) + Send,
+    progress: impl FnMut(u64) + Send,
 ) -> Result<Verification, StoreError> {
-    let end = log.head().await?.sequence;
-    let mut verifier = Verifier::new(exported);
-    let stopped = |head: Head, fault| Ok(Verification { head, fault: Some(fault) });
-    while verifier.head().sequence < end {
-        let good = verifier.head().sequence;
-        let batch = log.after(good, BATCH_ENTRIES).await?;
-        if batch.is_empty() {
-            return stopped(verifier.head(), Fault { sequence: good + 1, flaw: Flaw::CutOff });
-        }
-        for sealed in &batch {
-            if let Err(fault) = verifier.take(sealed) {
-                return stopped(verifier.head(), fault);
-            }
-        }
-        progress(verifier.head().sequence);
+    let heads = log.heads().await?;
+    let mut walk = Walk { log, verifiers: BTreeMap::new(), good: 0, progress };
+    if heads.root.is_none() {
+        walk.verifiers.insert(ChainId::ONLY, Verifier::new(ChainId::ONLY, exported));
     }
-    let head = verifier.head();
-    match verifier.finish() {
-        Ok(head) => Ok(Verification { head, fault: None }),
-        Err(fault) => stopped(head, fault),
+    let mut roots = RootVerifier::new(heads.root.and(exported));
+    match walk.whole(&mut roots, &heads).await {
+        Ok(()) => Ok(Verification { head: walk.head(&roots, &heads), fault: None }),
+        Err(Stop::Fault(fault)) => Ok(Verification { head: walk.head(&roots, &heads), fault: Some(fault) }),
+        Err(Stop::Store(error)) => Err(error),
+    }
+}
+
+enum Stop {
+    Fault(Fault),
+    Store(StoreError),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+struct Walk<'a, F> {
+    log: &'a dyn AuditLog,
+    verifiers: BTreeMap<ChainId, Verifier>,
+    good: u64,
+    progress: F,
+}
+
+impl<F: FnMut(u64) + Send> Walk<'_, F> {
+    /// The roots, each with the chains up to the heads that it names; then what was written since the last one.
+    async fn whole(&mut self, roots: &mut RootVerifier, heads: &Heads) -> Result<(), Stop> {
+        let end = heads.root.unwrap_or_default().sequence;
+        // Up to which root everything holds is told by the one before the batch in which something does not.
+        let mut held = roots.clone();
+        while held.head().sequence < end {
+            let batch = self.log.roots_after(held.head().sequence, BATCH_ROOTS).await?;
+            if batch.is_empty() {
+                break;
+            }
+            let mut named = BTreeMap::new();
+            for sealed in &batch {
+                for ChainHead { chain, head } in held.take(sealed)?.heads {
+                    self.verifier(chain).expect(head, sealed.sequence);
+                    named.insert(chain, head.sequence);
+                }
+            }
+            for (chain, sequence) in named {
+                self.chain_up_to(chain, sequence).await?;
+            }
+            *roots = held.clone();
+        }
+        held.finish()?;
+        for ChainHead { chain, head } in &heads.chains {
+            self.chain_up_to(*chain, head.sequence).await?;
+        }
+        for verifier in self.verifiers.values() {
+            verifier.finish()?;
+        }
+        Ok(())
+    }
+
+    async fn chain_up_to(&mut self, chain: ChainId, sequence: u64) -> Result<(), Stop> {
+        while self.verifier(chain).head().sequence < sequence {
+            let after = self.verifier(chain).head().sequence;
+            let batch = self.log.after(chain, after, BATCH_ENTRIES).await?;
+            let verifier = self.verifier(chain);
+            if batch.is_empty() {
+                verifier.finish()?;
+                let place = Place::Entry { chain, sequence: after + 1 };
+                return Err(Fault { place, flaw: Flaw::CutOff }.into());
+            }
+            for sealed in &batch {
+                verifier.take(sealed)?;
+            }
+            self.good += batch.len() as u64;
+            (self.progress)(self.good);
+        }
+        Ok(())
+    }
+
+    fn verifier(&mut self, chain: ChainId) -> &mut Verifier {
+        self.verifiers.entry(chain).or_insert_with(|| Verifier::new(chain, None))
+    }
+
+    fn head(&self, roots: &RootVerifier, heads: &Heads) -> Head {
+        match heads.root {
+            Some(_) => roots.head(),
+            None => self.verifiers.get(&ChainId::ONLY).map(Verifier::head).unwrap_or_default(),
+        }
     }
 }
 

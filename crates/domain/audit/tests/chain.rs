@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use infirmary_audit::{Fault, Flaw, Head, Sealed, SessionHash, Verifier, canonical, seal};
+use infirmary_audit::{
+    ChainHead, ChainId, Fault, Flaw, Head, Sealed, SealedRoot, SessionHash, Verifier, canonical, seal, seal_root,
+};
 use infirmary_kernel::{
     Action, Event, Id, Outcome, Role, Sha256Digest, Subject, Timestamp,
     testing::{caller, fresh_id},
@@ -83,9 +85,11 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn an_entry_comes_back_from_its_form_with_all_it_told(head in heads(), event in events()) {
-        let sealed = seal(&head, &event);
+    fn an_entry_comes_back_from_its_form_with_all_it_told(chain in any::<u16>(), head in heads(), event in events()) {
+        let chain = ChainId::new(chain);
+        let sealed = seal(chain, &head, &event);
         let entry = sealed.open().unwrap();
+        prop_assert_eq!(entry.chain, chain);
         prop_assert_eq!(entry.sequence, head.sequence + 1);
         prop_assert_eq!(entry.previous, head.hash);
         prop_assert_eq!(entry.hash, sealed.hash);
@@ -110,13 +114,13 @@ proptest! {
 
     #[test]
     fn two_events_have_one_form_only_if_they_are_one(first in events(), second in events()) {
-        let forms = [&first, &second].map(|event| canonical::write(&Head::GENESIS, event));
+        let forms = [&first, &second].map(|event| canonical::write(ChainId::ONLY, &Head::GENESIS, event));
         prop_assert_eq!(first == second, forms[0] == forms[1]);
     }
 
     #[test]
     fn the_form_is_json_with_its_keys_in_order_and_nothing_between(event in events()) {
-        let form = canonical::write(&Head::GENESIS, &event);
+        let form = canonical::write(ChainId::ONLY, &Head::GENESIS, &event);
         let value: serde_json::Value = serde_json::from_slice(&form).unwrap();
         let mut expected = String::new();
         write_sorted(&value, &mut expected);
@@ -125,7 +129,7 @@ proptest! {
 
     #[test]
     fn bytes_with_one_bit_turned_are_not_the_form_of_the_same_entry(event in events(), place in any::<sample::Index>(), bit in 0..8) {
-        let form = canonical::write(&Head::GENESIS, &event);
+        let form = canonical::write(ChainId::ONLY, &Head::GENESIS, &event);
         let mut turned = form.clone();
         turned[place.index(form.len())] ^= 1_u8 << bit;
         if let Ok(entry) = canonical::parse(&turned) {
@@ -205,7 +209,7 @@ fn the_form_is_the_one_that_logs_were_written_in() {
         outcome: Outcome::Refused,
         rule: Some("write studies and diagnoses".into()),
     };
-    let full = seal(&Head::GENESIS, &event);
+    let full = seal(ChainId::ONLY, &Head::GENESIS, &event);
     assert_eq!(
         std::str::from_utf8(&full.canonical).unwrap(),
         concat!(
@@ -227,7 +231,7 @@ fn the_form_is_the_one_that_logs_were_written_in() {
         Action::SESSION_START,
         Subject::all("session"),
     );
-    let least = seal(&full.head(), &least);
+    let least = seal(ChainId::ONLY, &full.head(), &least);
     assert_eq!(
         std::str::from_utf8(&least.canonical).unwrap(),
         concat!(
@@ -239,6 +243,37 @@ fn the_form_is_the_one_that_logs_were_written_in() {
     assert_eq!(least.hash.to_string(), "2a1a3060904991f176dac592e60fa28aace170ce93d6e1aeb52f31d188576ff3");
 }
 
+/// A promise too.
+#[test]
+fn the_form_of_one_of_several_chains_and_of_a_root_is_the_one_that_logs_were_written_in() {
+    let id = Id::from_uuid(uuid(0x0198_c1f0_7c3e_7d0a_9c55_0000_0000_0001));
+    let at = Timestamp::parse("2026-03-01T09:00:00Z").unwrap();
+    let event = Event::anonymous(id, at, None, Action::AUDIT_READ, Subject::all("audit"));
+    let chain = ChainId::new(17);
+    let sealed = seal(chain, &Head::GENESIS, &event);
+    assert_eq!(
+        std::str::from_utf8(&sealed.canonical).unwrap(),
+        concat!(
+            r#"{"action":"audit.read","at":"2026-03-01T09:00:00.000Z","chain":17,"#,
+            r#""id":"0198c1f0-7c3e-7d0a-9c55-000000000001","outcome":"done","#,
+            r#""previous":"0000000000000000000000000000000000000000000000000000000000000000","sequence":1,"#,
+            r#""subject":{"kind":"audit"}}"#,
+        )
+    );
+    let hash = Sha256Digest::from_bytes([0xab; 32]);
+    let heads = [(ChainId::ONLY, 7), (chain, 1)];
+    let heads = heads.map(|(chain, sequence)| ChainHead { chain, head: Head { sequence, hash } });
+    let root: SealedRoot = seal_root(&Head::GENESIS, at, &heads);
+    let hash = "ab".repeat(32);
+    let expected = format!(
+        r#"{{"at":"2026-03-01T09:00:00.000Z","heads":[{{"chain":0,"hash":"{hash}","sequence":7}},{{"chain":17,"hash":"{hash}","sequence":1}}],"previous":"{}","sequence":1}}"#,
+        Head::GENESIS.hash
+    );
+    assert_eq!(std::str::from_utf8(&root.canonical).unwrap(), expected);
+    assert_eq!(root.hash, Sha256Digest::of(expected.as_bytes()));
+    assert_eq!(root.open().unwrap().heads, heads);
+}
+
 fn log(entries: usize) -> Vec<Sealed> {
     let doctor = caller(Role::Doctor);
     let mut head = Head::GENESIS;
@@ -247,7 +282,7 @@ fn log(entries: usize) -> Vec<Sealed> {
             let at = Timestamp::from_unix_ms(1_772_355_600_000 + at as i64);
             let event =
                 Event::by(fresh_id(), at, &doctor, Action::PATIENT_READ, Subject::patient(fresh_id()).at_version(1));
-            let sealed = seal(&head, &event);
+            let sealed = seal(ChainId::ONLY, &head, &event);
             head = sealed.head();
             sealed
         })
@@ -255,7 +290,7 @@ fn log(entries: usize) -> Vec<Sealed> {
 }
 
 fn verify(log: &[Sealed], exported: Option<Head>) -> Result<Head, Fault> {
-    let mut verifier = Verifier::new(exported);
+    let mut verifier = Verifier::new(ChainId::ONLY, exported);
     log.iter().try_for_each(|sealed| verifier.take(sealed))?;
     verifier.finish()
 }
@@ -268,7 +303,7 @@ fn reseal(log: &mut [Sealed], from: usize) {
         let mut event = Event::anonymous(fresh_id(), at, None, action.clone(), Subject::default());
         event.account = account;
         event.subject.patient = patient;
-        log[index] = seal(&previous, &event);
+        log[index] = seal(ChainId::ONLY, &previous, &event);
     }
 }
 
@@ -357,7 +392,7 @@ proptest! {
             }
         }
         let fault = verify(&bad, Some(exported)).unwrap_err();
-        prop_assert_eq!(fault.sequence, first as u64 + 1, "{}", fault);
+        prop_assert_eq!(fault.place.sequence(), first as u64 + 1, "{}", fault);
     }
 }
 
@@ -367,14 +402,15 @@ fn a_fault_tells_what_is_wrong() {
     let flaw = |change: &dyn Fn(&mut Vec<Sealed>), exported: Option<Head>| {
         let mut bad = good.clone();
         change(&mut bad);
-        let Fault { sequence, flaw } = verify(&bad, exported).unwrap_err();
-        (sequence, flaw)
+        let Fault { place, flaw } = verify(&bad, exported).unwrap_err();
+        (place.sequence(), flaw)
     };
     assert_eq!(flaw(&|log| drop(log.remove(1)), None), (2, Flaw::Missing { found: 3 }));
     assert_eq!(flaw(&|log| log.swap(0, 1), None), (1, Flaw::Missing { found: 2 }));
     assert_eq!(flaw(&|log| log.push(good[1].clone()), None), (2, Flaw::Misplaced));
     assert_eq!(flaw(&|log| log[1].hash = Head::GENESIS.hash, None), (2, Flaw::WrongHash));
     assert_eq!(flaw(&|log| log[1].patient = None, None), (2, Flaw::WrongColumn { column: "patient" }));
+    assert_eq!(flaw(&|log| log[1].chain = ChainId::new(1), None), (2, Flaw::WrongColumn { column: "chain" }));
     assert_eq!(flaw(&|log| log.truncate(2), Some(good[2].head())), (3, Flaw::CutOff));
     assert_eq!(flaw(&|log| reseal(log, 1), Some(good[1].head())), (2, Flaw::NotAsExported));
     let spaced = |log: &mut Vec<Sealed>| {
@@ -385,6 +421,7 @@ fn a_fault_tells_what_is_wrong() {
     let relinked = |log: &mut Vec<Sealed>| {
         let Sealed { at, ref action, .. } = log[1];
         log[1] = seal(
+            ChainId::ONLY,
             &Head { sequence: 1, hash: Head::GENESIS.hash },
             &Event::anonymous(fresh_id(), at, None, action.clone(), Subject::default()),
         );

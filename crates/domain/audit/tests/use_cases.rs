@@ -5,7 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use infirmary_audit::{
-    AuditError, AuditLog, EntryFilter, Fault, Flaw, Head, MockAuditLog, Queries, VerifyChain, testing::MemoryAuditLog,
+    AuditError, AuditLog, ChainHead, ChainId, EntryFilter, Fault, Flaw, Head, Heads, MockAuditLog, Place, Queries,
+    VerifyChain, testing::MemoryAuditLog,
 };
 use infirmary_kernel::{
     AccessError, Action, Caller, Clock, Gate, Outcome, PageRequest, Refused, Role, Subject,
@@ -123,21 +124,22 @@ async fn a_spoiled_log_is_found_out() {
     let verification = office.verifying().run(&admin, None).await.unwrap();
     assert_eq!(verification.head.sequence, 1);
     let flaw = Flaw::WrongColumn { column: "account" };
-    assert_eq!(verification.fault, Some(Fault { sequence: 2, flaw }));
+    assert_eq!(verification.fault, Some(Fault { place: Place::entry(2), flaw }));
 
     locked(&office.log.entries).truncate(1);
     let verification = office.verifying().run(&admin, Some(exported)).await.unwrap();
-    assert_eq!(verification.fault, Some(Fault { sequence: 2, flaw: Flaw::CutOff }));
+    assert_eq!(verification.fault, Some(Fault { place: Place::entry(2), flaw: Flaw::CutOff }));
 }
 
 #[tokio::test]
 async fn a_head_that_the_log_does_not_reach_is_a_fault_and_not_a_loop() {
     let mut log = MockAuditLog::new();
     let ahead = Head { sequence: 5, ..Head::GENESIS };
-    log.expect_head().returning(move || Ok(ahead));
-    log.expect_after().returning(|_, _| Ok(Vec::new()));
+    let heads = Heads { chains: vec![ChainHead { chain: ChainId::ONLY, head: ahead }], root: None };
+    log.expect_heads().returning(move || Ok(heads.clone()));
+    log.expect_after().returning(|_, _, _| Ok(Vec::new()));
     let verification = infirmary_audit::verify_log(&log, None, |_| {}).await.unwrap();
-    assert_eq!(verification.fault, Some(Fault { sequence: 1, flaw: Flaw::CutOff }));
+    assert_eq!(verification.fault, Some(Fault { place: Place::entry(1), flaw: Flaw::CutOff }));
 }
 
 #[tokio::test]
@@ -147,5 +149,79 @@ async fn a_cursor_of_another_list_is_refused() {
     let page = PageRequest { after, ..PageRequest::default() };
     let refused = office.queries().entries(&caller(Role::Admin), &everything(), &page).await;
     assert!(matches!(refused, Err(AuditError::Invalid(_))));
-    assert_eq!(office.log.head().await.unwrap(), Head::GENESIS);
+    assert_eq!(office.log.heads().await.unwrap(), Heads::default());
+}
+
+/// Twelve reads, on three chains; a root after each fourth.
+async fn closed_office() -> (Office, Head) {
+    let office = Office { log: MemoryAuditLog::with_chains(3), ..Office::default() };
+    let doctor = caller(Role::Doctor);
+    let mut exported = Head::GENESIS;
+    for count in 1..=12 {
+        office.visit(&doctor, Subject::patient(fresh_id())).await;
+        if count % 4 == 0 {
+            exported = office.log.close(office.clock.now()).await.unwrap();
+        }
+    }
+    (office, exported)
+}
+
+async fn found(office: &Office, exported: Option<Head>) -> Option<String> {
+    infirmary_audit::verify_log(&office.log, exported, |_| {}).await.unwrap().fault.map(|fault| fault.to_string())
+}
+
+#[tokio::test]
+async fn what_is_rewritten_in_one_chain_is_told_by_the_root_that_closed_it() {
+    let (office, exported) = closed_office().await;
+    assert_eq!(found(&office, Some(exported)).await, None);
+    let chain = ChainId::new(2);
+    let mut previous = Head::GENESIS;
+    for sealed in locked(&office.log.entries).iter_mut().filter(|sealed| sealed.chain == chain) {
+        let mut event =
+            infirmary_kernel::Event::anonymous(fresh_id(), sealed.at, None, sealed.action.clone(), Subject::default());
+        (event.account, event.subject.patient) = (sealed.account, sealed.patient);
+        *sealed = infirmary_audit::seal(chain, &previous, &event);
+        previous = sealed.head();
+    }
+    let told = found(&office, None).await.unwrap();
+    assert_eq!(told, "audit entry 1 of chain 2: is not the one that root 1 closed");
+}
+
+#[tokio::test]
+async fn a_chain_that_is_gone_or_cut_off_is_told_by_a_root() {
+    let (office, _) = closed_office().await;
+    locked(&office.log.entries).retain(|sealed| sealed.chain.get() != 3);
+    let told = found(&office, None).await.unwrap();
+    assert_eq!(told, "audit entry 1 of chain 3: was closed by root 1, and its chain ends before it");
+
+    let (office, _) = closed_office().await;
+    let last = locked(&office.log.entries).pop().unwrap();
+    let told = found(&office, None).await.unwrap();
+    let place = format!("audit entry {} of chain {}", last.sequence, last.chain.get());
+    assert_eq!(told, format!("{place}: was closed by root 3, and its chain ends before it"));
+}
+
+#[tokio::test]
+async fn a_root_that_is_changed_or_gone_is_told() {
+    let spoiled = async |spoil: fn(&mut Vec<infirmary_audit::SealedRoot>)| {
+        let (office, exported) = closed_office().await;
+        spoil(&mut locked(&office.log.roots));
+        (found(&office, None).await, found(&office, Some(exported)).await)
+    };
+    let told = |text: &str| (Some(text.to_owned()), Some(text.to_owned()));
+    assert_eq!(
+        spoiled(|roots| roots[1].canonical.push(b' ')).await,
+        told("audit root 2: its hash is not that of its content")
+    );
+    assert_eq!(spoiled(|roots| _ = roots.remove(1)).await, told("audit root 2: is missing; the one that follows is 3"));
+    let cut = "audit root 3: was exported, and the log ends before it".to_owned();
+    assert_eq!(spoiled(|roots| _ = roots.pop()).await, (None, Some(cut)));
+    let twice = |roots: &mut Vec<infirmary_audit::SealedRoot>| {
+        let heads = roots[0].open().unwrap().heads;
+        roots.truncate(1);
+        let again = infirmary_audit::seal_root(&roots[0].head(), ManualClock::default().now(), &heads);
+        roots.push(again);
+    };
+    let no_further = "audit root 2: the head it names of chain 1 is no further than the one that was closed before";
+    assert_eq!(spoiled(twice).await, told(no_further));
 }

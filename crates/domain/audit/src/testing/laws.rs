@@ -5,11 +5,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
 use infirmary_kernel::{
-    Action, Event, Journal, Limit, Outcome, PageRequest, Role, Subject, Timestamp,
+    Action, Event, Journal, Limit, Outcome, PageRequest, Role, Sha256Digest, Subject, Timestamp,
     testing::{caller, fresh_id},
 };
 
-use crate::{AuditLog, Entry, EntryFilter, Head, SessionHash, Verifier, verify_log};
+use crate::{
+    AuditLog, ChainHead, ChainId, Entry, EntryFilter, Flaw, Head, Heads, RootVerifier, SessionHash, Verifier,
+    verify_log,
+};
 
 #[macro_export]
 macro_rules! audit_log_laws {
@@ -17,7 +20,8 @@ macro_rules! audit_log_laws {
         $crate::audit_log_laws!(@each $make:
             an_entry_tells_all_that_the_event_told
             entries_of_many_writers_are_dense_and_linked
-            the_head_is_that_of_the_last_entry
+            a_closed_log_is_covered_by_the_head_that_is_exported
+            of_many_who_close_at_once_each_root_is_linked
             what_follows_a_place_comes_in_order
             a_filter_takes_what_it_says
             found_entries_are_newest_first_and_stable_under_equal_times);
@@ -86,36 +90,82 @@ pub async fn entries_of_many_writers_are_dense_and_linked(log: &(impl AuditLog +
         }
     });
     futures_util::future::join_all(writers).await;
-    let exported = log.head().await.unwrap();
-    let verification = verify_log(log, Some(exported), |_| {}).await.unwrap();
+    let exported = log.close(at(100)).await.unwrap();
+    let mut verified = 0;
+    let verification = verify_log(log, Some(exported), |good| verified = good).await.unwrap();
     assert_eq!((verification.head, verification.fault), (exported, None));
-    assert_eq!(exported.sequence, 128);
+    assert_eq!(verified, 128);
+    assert_eq!(entries_of(&log.heads().await.unwrap()), 128);
 }
 
-pub async fn the_head_is_that_of_the_last_entry(log: &(impl AuditLog + Journal)) {
-    assert_eq!(log.head().await.unwrap(), Head::GENESIS);
-    for count in 1..=3 {
+fn entries_of(heads: &Heads) -> u64 {
+    heads.chains.iter().map(|chain| chain.head.sequence).sum()
+}
+
+pub async fn a_closed_log_is_covered_by_the_head_that_is_exported(log: &(impl AuditLog + Journal)) {
+    assert_eq!(log.heads().await.unwrap().exported(), Head::GENESIS);
+    assert_eq!(log.close(at(0)).await.unwrap(), Head::GENESIS, "there is nothing to close");
+    let mut before = Head::GENESIS;
+    for count in 1..=5 {
         log.append(event(Action::PATIENT_READ, 0)).await.unwrap();
-        let last = log.after(count - 1, 10).await.unwrap();
-        assert_eq!(log.head().await.unwrap(), last[0].head());
-        assert_eq!((last.len(), last[0].sequence), (1, count));
+        let exported = log.close(at(count)).await.unwrap();
+        assert_ne!(exported, before);
+        assert_eq!(log.close(at(count)).await.unwrap(), exported, "nothing was written since");
+        let heads = log.heads().await.unwrap();
+        assert_eq!((heads.exported(), entries_of(&heads)), (exported, count as u64));
+        for known in [before, exported] {
+            let verification = verify_log(log, Some(known), |_| {}).await.unwrap();
+            assert_eq!((verification.head, verification.fault), (exported, None));
+        }
+        let forged = Head { sequence: exported.sequence, hash: Sha256Digest::of(b"another") };
+        let verification = verify_log(log, Some(forged), |_| {}).await.unwrap();
+        let fault = verification.fault.unwrap();
+        assert_eq!((fault.place.sequence(), fault.flaw), (exported.sequence, Flaw::NotAsExported));
+        before = exported;
     }
+}
+
+pub async fn of_many_who_close_at_once_each_root_is_linked(log: &(impl AuditLog + Journal)) {
+    let writers = (0..8).map(async |writer| {
+        for step in 0..4 {
+            log.append(event(Action::PATIENT_READ, writer)).await.unwrap();
+            log.close(at(step)).await.unwrap();
+        }
+    });
+    futures_util::future::join_all(writers).await;
+    let exported = log.heads().await.unwrap().exported();
+    assert_eq!(log.close(at(9)).await.unwrap(), exported, "the last one to close covered all");
+    let verification = verify_log(log, Some(exported), |_| {}).await.unwrap();
+    assert_eq!((verification.head, verification.fault), (exported, None));
 }
 
 pub async fn what_follows_a_place_comes_in_order(log: &(impl AuditLog + Journal)) {
-    for offset_ms in [5, 3, 9, 1, 7] {
+    for offset_ms in [5, 3, 9, 1, 7, 5, 2, 8, 4] {
         log.append(event(Action::PATIENT_READ, offset_ms)).await.unwrap();
     }
-    let sequences = async |sequence, limit| -> Vec<_> {
-        log.after(sequence, limit).await.unwrap().iter().map(|sealed| sealed.sequence).collect()
-    };
-    assert_eq!(sequences(0, 3).await, [1, 2, 3], "in the order of the chain, not of their times");
-    assert_eq!(sequences(3, 3).await, [4, 5]);
-    assert_eq!(sequences(5, 3).await, [0_u64; 0]);
-    let mut verifier = Verifier::default();
-    for sealed in log.after(0, 10).await.unwrap() {
-        verifier.take(&sealed).unwrap();
+    log.close(at(10)).await.unwrap();
+    let heads = log.heads().await.unwrap();
+    assert_eq!(entries_of(&heads), 9);
+    assert!(heads.chains.is_sorted_by(|one, next| one.chain < next.chain));
+    for ChainHead { chain, head } in heads.chains {
+        let after = async |sequence, limit| log.after(chain, sequence, limit).await.unwrap();
+        let all = after(0, 10).await;
+        let mut verifier = Verifier::new(chain, Some(head));
+        for (place, sealed) in all.iter().enumerate() {
+            verifier.take(sealed).unwrap();
+            assert_eq!(after(place as u64, 1).await, [sealed.clone()], "in the order of the chain, not of the times");
+        }
+        assert_eq!(verifier.finish().unwrap(), head);
+        assert_eq!(after(head.sequence, 10).await, []);
     }
+    let root = heads.root.unwrap_or_default();
+    let mut roots = RootVerifier::new(Some(root));
+    for sealed in log.roots_after(0, 10).await.unwrap() {
+        roots.take(&sealed).unwrap();
+    }
+    assert_eq!(roots.finish().unwrap(), root);
+    assert_eq!(log.roots_after(root.sequence, 10).await.unwrap(), []);
+    assert_eq!(log.after(ChainId::new(u16::MAX), 0, 10).await.unwrap(), []);
 }
 
 pub async fn a_filter_takes_what_it_says(log: &(impl AuditLog + Journal)) {
@@ -149,19 +199,18 @@ pub async fn a_filter_takes_what_it_says(log: &(impl AuditLog + Journal)) {
 }
 
 pub async fn found_entries_are_newest_first_and_stable_under_equal_times(log: &(impl AuditLog + Journal)) {
-    let mut expected = Vec::new();
-    for (place, offset_ms) in [0, 5, 5, 5, 5, 2, 5].into_iter().enumerate() {
-        let event = event(Action::PATIENT_READ, offset_ms);
-        expected.push((event.at, place as u64 + 1));
-        log.append(event).await.unwrap();
+    for offset_ms in [0, 5, 5, 5, 5, 2, 5] {
+        log.append(event(Action::PATIENT_READ, offset_ms)).await.unwrap();
     }
-    expected.sort();
-    expected.reverse();
+    let place = |entry: &Entry| (entry.at, entry.chain, entry.sequence);
+    let expected: Vec<_> = find(log, &EntryFilter::default()).await.iter().map(place).collect();
+    assert_eq!(expected.len(), 7);
+    assert!(expected.is_sorted_by(|newer, older| newer > older), "{expected:?}");
     let mut page = PageRequest { limit: Limit::new(2).unwrap(), after: None };
     let mut found = Vec::new();
     loop {
         let entries = log.find(&EntryFilter::default(), &page).await.unwrap();
-        found.extend(entries.items.iter().map(|entry| (entry.at, entry.sequence)));
+        found.extend(entries.items.iter().map(place));
         log.append(event(Action::PATIENT_READ, 100)).await.unwrap();
         match entries.next {
             Some(next) => page.after = Some(next),

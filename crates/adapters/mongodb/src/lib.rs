@@ -1,1 +1,33 @@
 //! Every store port of Infirmary on MongoDB: for many machines.
+//!
+//! Any number of processes work on one replica set or sharded cluster, through the official driver. A write is a value that
+//! is applied in one transaction, from the start again when the server asks for it ([`transaction`]). Files mirror the
+//! domain: `patients.rs` here implements the ports of the patients crate.
+//!
+//! Invariants
+//! - What was acknowledged is in the journals of the majority, whatever the address says of concerns; every other write is
+//!   there whole or not at all. A commit whose outcome stays unknown is told as that.
+//! - An audit entry is sealed and written in the transaction of what it tells of; no two entries have one place in a chain.
+//! - Laws of uniqueness are unique indexes. A law about what a transaction only reads has a document that all its writers
+//!   touch, since snapshots do not see each other.
+//! - Every query has an index, which queries for more than one document name (`plans.rs` looks, in debug builds).
+//! - Nothing that a client sent becomes an operator or the name of a field: it is a value.
+//! - Documents that belong to a patient have the patient's id, so that they can be sharded by it.
+
+mod audit;
+mod chains;
+mod commands;
+mod documents;
+mod failures;
+mod plans;
+mod reads;
+mod schema;
+mod store;
+#[cfg(feature = "test-support")]
+pub mod testing;
+mod trail;
+mod transaction;
+
+pub use commands::Commands;
+pub use schema::VERSION as SCHEMA_VERSION;
+pub use store::{MongoStore, OpenError};

@@ -1,0 +1,217 @@
+//! In debug builds, every query is noted when it is sent for the first time, and the tests ask the server for its plan. One
+//! that walks through a whole collection is as quick as any on the few documents of a test, and not on a hundred thousand.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+};
+
+use mongodb::{
+    Client,
+    bson::{Bson, Document, doc},
+    event::{EventHandler, command::CommandEvent},
+};
+
+use crate::{commands::Commands, schema::COLLECTIONS};
+
+/// In the comment of a query that has to walk, before the reason why.
+pub(crate) const MAY_WALK: &str = "walks: ";
+
+/// The queries that were sent by this process, by their shapes; `None` once one was examined.
+static SEEN: LazyLock<Mutex<HashMap<String, Option<Sent>>>> = LazyLock::new(Mutex::default);
+
+struct Sent {
+    database: String,
+    command: Document,
+}
+
+fn seen() -> MutexGuard<'static, HashMap<String, Option<Sent>>> {
+    SEEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts what is sent, and notes what is of a new shape.
+pub(crate) fn watch(commands: Commands) -> EventHandler<CommandEvent> {
+    EventHandler::Callback(Arc::new(move |event| {
+        let CommandEvent::Started(started) = event else { return };
+        commands.note(&started.command_name);
+        for query in queries(&started.command) {
+            seen()
+                .entry(shape(&query))
+                .or_insert_with(|| Some(Sent { database: started.db.clone(), command: query.clone() }));
+        }
+    }))
+}
+
+/// What a command looks for, as commands that can be explained. An explained update tells nothing of how its documents are
+/// found, on some servers; the same filter in a `find` does.
+fn queries(command: &Document) -> Vec<Document> {
+    let find = |collection: &Bson, filter: Option<&Bson>, hint: Option<&Bson>| {
+        let mut find = doc! { "find": collection, "filter": filter.cloned().unwrap_or_else(|| doc! {}.into()) };
+        if let Some(hint) = hint {
+            find.insert("hint", hint);
+        }
+        find
+    };
+    let Some((name, collection)) = command.iter().next() else { return Vec::new() };
+    let statements = |list: &str| -> Vec<Document> {
+        let list = command.get_array(list).map(Vec::as_slice).unwrap_or_default();
+        list.iter()
+            .filter_map(Bson::as_document)
+            .map(|statement| find(collection, statement.get("q"), statement.get("hint")))
+            .collect()
+    };
+    match name.as_str() {
+        "find" | "aggregate" => {
+            let kept = ["find", "aggregate", "filter", "sort", "hint", "limit", "pipeline", "comment"];
+            let mut query: Document =
+                command.iter().filter(|(field, _)| kept.contains(&field.as_str())).map(owned).collect();
+            if name == "aggregate" {
+                query.insert("cursor", doc! {});
+            }
+            vec![query]
+        }
+        "update" => statements("updates"),
+        "delete" => statements("deletes"),
+        "findAndModify" => vec![find(collection, command.get("query"), command.get("hint"))],
+        _ => Vec::new(),
+    }
+}
+
+fn owned((field, value): (&String, &Bson)) -> (String, Bson) {
+    (field.clone(), value.clone())
+}
+
+/// The command without its values: two that differ in those alone have one plan.
+fn shape(command: &Document) -> String {
+    fn of(value: &Bson) -> Bson {
+        match value {
+            Bson::Document(document) => {
+                document.iter().map(|(field, value)| (field.clone(), of(value))).collect::<Document>().into()
+            }
+            Bson::Array(items) => {
+                let mut shapes: Vec<Bson> = items.iter().map(of).collect();
+                shapes.dedup();
+                shapes.into()
+            }
+            Bson::String(text) if text.starts_with('$') || text.starts_with(MAY_WALK) => value.clone(),
+            _ => "?".into(),
+        }
+    }
+    let mut kept = of(&Bson::Document(command.clone()));
+    if let Bson::Document(kept) = &mut kept {
+        for exact in ["find", "aggregate", "sort", "hint"] {
+            if let Some(value) = command.get(exact) {
+                kept.insert(exact, value);
+            }
+        }
+    }
+    kept.to_string()
+}
+
+#[cfg(feature = "test-support")]
+pub(crate) fn has_new() -> bool {
+    seen().values().any(Option::is_some)
+}
+
+/// Asks the server for the plan of what was sent since the last time; tells what walks through a whole collection.
+#[cfg(feature = "test-support")]
+pub(crate) async fn examine(client: &Client) -> Result<Vec<String>, mongodb::error::Error> {
+    let new: Vec<(String, Sent)> =
+        seen().iter_mut().filter_map(|(shape, sent)| Some((shape.clone(), sent.take()?))).collect();
+    let mut walks = Vec::new();
+    for (shape, Sent { database, command }) in new {
+        if command.get_str("comment").is_ok_and(|comment| comment.starts_with(MAY_WALK)) {
+            continue;
+        }
+        if let Some(stage) = blind_lookup(&command) {
+            walks.push(format!("{shape}: no index leads this stage: {stage}"));
+        }
+        let explain = doc! { "explain": command, "verbosity": "queryPlanner" };
+        let plan = client.database(&database).run_command(explain).await?;
+        if has_stage(&Bson::Document(plan), "COLLSCAN") {
+            walks.push(format!("{shape}: walks through a whole collection"));
+        }
+    }
+    Ok(walks)
+}
+
+fn has_stage(plan: &Bson, stage: &str) -> bool {
+    match plan {
+        Bson::Document(plan) => {
+            plan.get_str("stage").is_ok_and(|found| found == stage)
+                || plan.iter().any(|(field, part)| field != "rejectedPlans" && has_stage(part, stage))
+        }
+        Bson::Array(parts) => parts.iter().any(|part| has_stage(part, stage)),
+        _ => false,
+    }
+}
+
+/// A stage that looks something up in another collection by what no index of it begins with. Plans do not tell of it.
+fn blind_lookup(command: &Document) -> Option<String> {
+    fn stages(pipeline: &[Bson]) -> Option<String> {
+        pipeline.iter().filter_map(Bson::as_document).find_map(|stage| {
+            if let Ok(lookup) = stage.get_document("$lookup") {
+                let from = lookup.get_str("from").unwrap_or_default();
+                let by = lookup.get_str("foreignField").unwrap_or_default();
+                if !leads_an_index(from, by) {
+                    return Some(stage.to_string());
+                }
+                return lookup.get_array("pipeline").ok().and_then(|pipeline| stages(pipeline));
+            }
+            let facets = stage.get_document("$facet").into_iter().flatten();
+            facets.filter_map(|(_, facet)| facet.as_array()).find_map(|facet| stages(facet))
+        })
+    }
+    stages(command.get_array("pipeline").ok()?)
+}
+
+fn leads_an_index(collection: &str, field: &str) -> bool {
+    field == "_id"
+        || COLLECTIONS
+            .iter()
+            .filter(|known| known.name == collection)
+            .flat_map(|known| known.indexes)
+            .any(|index| index.keys.first().is_some_and(|(first, _)| *first == field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_commands_that_differ_in_values_alone_are_one_shape() {
+        let find = |email: &str, sort: i32| {
+            let command = doc! { "find": "accounts", "filter": { "email": email }, "sort": { "_id": sort }, "lsid": 7 };
+            shape(&queries(&command)[0])
+        };
+        assert_eq!(find("a", 1), find("b", 1));
+        assert_ne!(find("a", 1), find("a", -1));
+        let update = |field: &str| {
+            queries(&doc! { "update": "accounts", "updates": [{ "q": { field: 1 }, "u": { "$set": { "a": 1 } } }] })
+        };
+        assert_eq!(update("_id"), [doc! { "find": "accounts", "filter": { "_id": 1 } }]);
+        assert_ne!(shape(&update("_id")[0]), shape(&update("email")[0]));
+    }
+
+    #[test]
+    fn a_lookup_by_what_leads_no_index_is_seen() {
+        let lookup = |from: &str, by: &str| {
+            doc! { "aggregate": "sessions", "pipeline": [{ "$lookup": { "from": from, "foreignField": by } }] }
+        };
+        assert_eq!(blind_lookup(&lookup("accounts", "_id")), None);
+        assert_eq!(blind_lookup(&lookup("sessions", "account")), None);
+        assert!(blind_lookup(&lookup("accounts", "name")).is_some());
+        let hidden =
+            doc! { "aggregate": "sessions", "pipeline": [{ "$facet": { "one": [{ "$lookup": { "from": "x" } }] } }] };
+        assert!(blind_lookup(&hidden).is_some());
+    }
+
+    #[test]
+    fn a_walk_is_seen_wherever_it_is_in_the_plan() {
+        let plan =
+            doc! { "queryPlanner": { "winningPlan": { "stage": "SORT", "inputStages": [{ "stage": "COLLSCAN" }] } } };
+        assert!(has_stage(&plan.into(), "COLLSCAN"));
+        let rejected = doc! { "winningPlan": { "stage": "IXSCAN" }, "rejectedPlans": [{ "stage": "COLLSCAN" }] };
+        assert!(!has_stage(&rejected.into(), "COLLSCAN"));
+    }
+}

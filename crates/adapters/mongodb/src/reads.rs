@@ -1,0 +1,169 @@
+//! Queries: what they are asked for is one page or one record, so they come in one batch, by one round trip.
+
+use futures_util::TryStreamExt;
+use infirmary_kernel::{PageRequest, StoreError};
+use mongodb::{
+    ClientSession,
+    bson::{Document, RawDocumentBuf, doc},
+    options::{Hint, ReadConcern},
+};
+
+use crate::{
+    MongoStore,
+    documents::{time, uuid},
+    schema::Collection,
+    store::{QUERY_TIMEOUT, answered},
+};
+
+/// A query for several documents. It names its index: a plan that the server chooses by looking at what it has can be
+/// another one tomorrow, and an index that is gone is told at once.
+pub(crate) struct Query {
+    pub(crate) filter: Document,
+    pub(crate) sort: Document,
+    /// At most so many.
+    pub(crate) limit: usize,
+    pub(crate) index: &'static str,
+}
+
+impl Collection {
+    pub(crate) fn hint(&self, index: &'static str) -> Hint {
+        let keys = match self.indexes.iter().find(|known| known.name == index) {
+            Some(index) => index.key_document(),
+            // Of every collection, and named so by the server.
+            None => doc! { "_id": 1 },
+        };
+        Hint::Keys(keys)
+    }
+}
+
+impl MongoStore {
+    pub(crate) async fn find_one(
+        &self,
+        collection: &Collection,
+        filter: Document,
+    ) -> Result<Option<RawDocumentBuf>, StoreError> {
+        answered(async { self.rows(collection).find_one(filter).max_time(QUERY_TIMEOUT).await }).await
+    }
+
+    pub(crate) async fn find(&self, collection: &Collection, query: Query) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered(async {
+            self.rows(collection)
+                .find(query.filter)
+                .sort(query.sort)
+                .limit(query.limit as i64)
+                .batch_size(query.limit as u32)
+                .hint(collection.hint(query.index))
+                .max_time(QUERY_TIMEOUT)
+                .await?
+                .try_collect()
+                .await
+        })
+        .await
+    }
+
+    pub(crate) async fn aggregate(
+        &self,
+        collection: &Collection,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered(async {
+            self.documents(collection)
+                .aggregate(pipeline)
+                .max_time(QUERY_TIMEOUT)
+                .with_type::<RawDocumentBuf>()
+                .await?
+                .try_collect()
+                .await
+        })
+        .await
+    }
+
+    /// For several queries that are to see the store at one moment.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
+        let session = answered(async { self.client().start_session().snapshot(true).await }).await?;
+        Ok(Snapshot { store: self, session })
+    }
+}
+
+/// The store at one moment: that of the first query.
+pub(crate) struct Snapshot<'a> {
+    store: &'a MongoStore,
+    session: ClientSession,
+}
+
+impl Snapshot<'_> {
+    pub(crate) async fn find(
+        &mut self,
+        collection: &Collection,
+        query: Query,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered(async {
+            let mut cursor = self
+                .store
+                .rows(collection)
+                .find(query.filter)
+                .sort(query.sort)
+                .limit(query.limit as i64)
+                .batch_size(query.limit as u32)
+                .hint(collection.hint(query.index))
+                .max_time(QUERY_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+
+    pub(crate) async fn aggregate(
+        &mut self,
+        collection: &Collection,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered(async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .max_time(QUERY_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+}
+
+/// What a list in the order of `field` and id, newest first, has after the cursor of the page.
+pub(crate) fn after_place(filter: Document, field: &str, page: &PageRequest) -> Document {
+    let Ok(Some((at, id))) = page.after_time() else { return filter };
+    before_place(filter, field, time(at), uuid(id))
+}
+
+/// What comes after (`at`, `id`) when both fall. The bound on the time alone leads into the index; the rest is looked at for
+/// those of that very moment.
+pub(crate) fn before_place(
+    mut filter: Document,
+    field: &str,
+    at: mongodb::bson::Bson,
+    id: mongodb::bson::Bson,
+) -> Document {
+    // A bound that the filter has on the time already is kept beside it.
+    let mut bound = filter.get_document(field).cloned().unwrap_or_default();
+    bound.insert("$lte", at.clone());
+    filter.insert(field, bound);
+    filter.insert("$or", vec![doc! { field: { "$lt": at } }, doc! { "_id": { "$lt": id } }]);
+    filter
+}
+
+/// In the order of `field` and id, newest first.
+pub(crate) fn newest_first(field: &str) -> Document {
+    doc! { field: -1, "_id": -1 }
+}
+
+/// To know whether there is more.
+pub(crate) fn one_more(page: &PageRequest) -> usize {
+    page.limit.get() + 1
+}

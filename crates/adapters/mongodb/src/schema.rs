@@ -1,0 +1,229 @@
+//! The collections and their indexes. They are made at start, by any number of instances at once; what is there already is
+//! left as it is.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use infirmary_auth::law;
+use mongodb::{
+    Database, IndexModel,
+    bson::{Document, doc},
+    options::IndexOptions,
+};
+
+/// What the document `house` says of a database that this program has made or brought up to date.
+pub const VERSION: u32 = 1;
+
+pub(crate) struct Collection {
+    pub(crate) name: &'static str,
+    pub(crate) indexes: &'static [Index],
+}
+
+pub(crate) struct Index {
+    pub(crate) name: &'static str,
+    pub(crate) keys: &'static [(&'static str, i32)],
+    pub(crate) kind: Kind,
+}
+
+pub(crate) enum Kind {
+    Plain,
+    /// Entries are only of documents that have the first field.
+    Sparse,
+    /// A law of uniqueness, under the name that a port has for it. Of a field that may be absent: [`Kind::UniqueWhere`].
+    Unique {
+        law: &'static str,
+    },
+    /// Unique among the documents that have this field.
+    UniqueWhere {
+        field: &'static str,
+        law: &'static str,
+    },
+    /// The server removes what is over: so many seconds after the time in the field.
+    Expiring {
+        after_seconds: u64,
+    },
+}
+
+impl Index {
+    pub(crate) const fn plain(name: &'static str, keys: &'static [(&'static str, i32)]) -> Self {
+        Self { name, keys, kind: Kind::Plain }
+    }
+
+    pub(crate) const fn sparse(name: &'static str, keys: &'static [(&'static str, i32)]) -> Self {
+        Self { name, keys, kind: Kind::Sparse }
+    }
+
+    pub(crate) const fn unique(name: &'static str, keys: &'static [(&'static str, i32)], law: &'static str) -> Self {
+        Self { name, keys, kind: Kind::Unique { law } }
+    }
+
+    pub(crate) const fn unique_where(
+        field: &'static str,
+        name: &'static str,
+        keys: &'static [(&'static str, i32)],
+        law: &'static str,
+    ) -> Self {
+        Self { name, keys, kind: Kind::UniqueWhere { field, law } }
+    }
+
+    pub(crate) const fn expiring(name: &'static str, keys: &'static [(&'static str, i32)], after_seconds: u64) -> Self {
+        Self { name, keys, kind: Kind::Expiring { after_seconds } }
+    }
+
+    /// For `hint`.
+    pub(crate) fn key_document(&self) -> Document {
+        self.keys.iter().map(|(field, direction)| ((*field).to_owned(), (*direction).into())).collect()
+    }
+
+    fn model(&self) -> IndexModel {
+        let mut options = IndexOptions::default();
+        options.name = Some(self.name.to_owned());
+        match self.kind {
+            Kind::Plain => {}
+            Kind::Sparse => options.sparse = Some(true),
+            Kind::Unique { .. } => options.unique = Some(true),
+            Kind::UniqueWhere { field, .. } => {
+                options.unique = Some(true);
+                options.partial_filter_expression = Some(doc! { field: { "$exists": true } });
+            }
+            Kind::Expiring { after_seconds } => options.expire_after = Some(Duration::from_secs(after_seconds)),
+        }
+        IndexModel::builder().keys(self.key_document()).options(options).build()
+    }
+}
+
+/// Newest first, in the order of every list.
+pub(crate) const NEWEST_FIRST: i32 = -1;
+
+pub(crate) static ACCOUNTS: Collection = Collection {
+    name: "accounts",
+    indexes: &[
+        Index::unique("email", &[("email", 1)], law::EMAIL),
+        Index::plain("time", &[("created_at", -1), ("_id", -1)]),
+        Index::plain("role", &[("role", 1), ("created_at", -1), ("_id", -1)]),
+    ],
+};
+
+/// `_id` is the account's. `code` is the SHA-256 of what was given to the holder.
+pub(crate) static INVITATIONS: Collection = Collection {
+    name: "invitations",
+    indexes: &[Index::unique("code", &[("code", 1)], "code"), Index::expiring("expiry", &[("expires_at", 1)], 0)],
+};
+
+/// `refresh` and `previous` are the SHA-256 of the token that is due and of the one before it.
+pub(crate) static SESSIONS: Collection = Collection {
+    name: "sessions",
+    indexes: &[
+        Index::plain("account", &[("account", 1), ("started_at", -1), ("_id", -1)]),
+        Index::expiring("expiry", &[("expires_at", 1)], 0),
+    ],
+};
+
+/// Failures of passwords; `_id` is the key. `forget_at` is absent while the counter keeps a password off.
+pub(crate) static ATTEMPT_COUNTERS: Collection =
+    Collection { name: "attempt_counters", indexes: &[Index::expiring("forgetting", &[("forget_at", 1)], 0)] };
+
+/// `words` are what a patient is found by the beginning of; `folded_name` is the name as it is compared.
+pub(crate) static PATIENTS: Collection = Collection {
+    name: "patients",
+    indexes: &[
+        Index::unique("mrn", &[("mrn", 1)], "mrn"),
+        Index::unique_where("account", "account", &[("account", 1)], "account"),
+        Index::plain("time", &[("registered_at", -1), ("_id", -1)]),
+        Index::sparse("phone", &[("phone", 1)]),
+        Index::plain("name_and_birth_date", &[("folded_name", 1), ("birth_date", 1)]),
+        Index::plain("words", &[("words", 1), ("_id", 1)]),
+    ],
+};
+
+/// Numbers that are given once; `_id` says what for.
+pub(crate) static COUNTERS: Collection = Collection { name: "counters", indexes: &[] };
+
+/// What writers touch whose laws no single document shows ([`crate::transaction::Transaction::take_turn`]).
+pub(crate) static TURNS: Collection = Collection { name: "turns", indexes: &[] };
+
+/// `_id` is chain and place in it ([`crate::chains::place`]); `form` is the canonical form that `hash` is of.
+pub(crate) static AUDIT: Collection = Collection {
+    name: "audit",
+    indexes: &[
+        Index::plain("time", &[("at", -1), ("_id", -1)]),
+        Index::plain("patient", &[("patient", 1), ("at", -1), ("_id", -1)]),
+        Index::plain("account", &[("account", 1), ("at", -1), ("_id", -1)]),
+        Index::plain("action", &[("action", 1), ("at", -1), ("_id", -1)]),
+    ],
+};
+
+/// `_id` is the number of a chain that was begun.
+pub(crate) static AUDIT_CHAINS: Collection = Collection { name: "audit_chains", indexes: &[] };
+
+/// `_id` is the place of the root. `closed` has the place in each chain that any root up to this one has closed.
+pub(crate) static AUDIT_ROOTS: Collection = Collection { name: "audit_roots", indexes: &[] };
+
+/// `_id` is account and key.
+pub(crate) static CLAIMS: Collection = Collection {
+    name: "claims",
+    indexes: &[Index::expiring("expiry", &[("at", 1)], infirmary_kernel::Claim::KEPT_HOURS * 60 * 60)],
+};
+
+/// One document: what this program knows of the database itself.
+pub(crate) static HOUSE: Collection = Collection { name: "house", indexes: &[] };
+
+pub(crate) static COLLECTIONS: &[&Collection] = &[
+    &ACCOUNTS,
+    &INVITATIONS,
+    &SESSIONS,
+    &ATTEMPT_COUNTERS,
+    &PATIENTS,
+    &COUNTERS,
+    &TURNS,
+    &AUDIT,
+    &AUDIT_CHAINS,
+    &AUDIT_ROOTS,
+    &CLAIMS,
+    &HOUSE,
+];
+
+/// The law that the index keeps, by the names that the server gives them.
+pub(crate) fn law(collection: &str, index: &str) -> Option<&'static str> {
+    let collection = COLLECTIONS.iter().find(|known| known.name == collection)?;
+    collection.indexes.iter().find(|known| known.name == index).and_then(|index| match index.kind {
+        Kind::Unique { law } | Kind::UniqueWhere { law, .. } => Some(law),
+        Kind::Plain | Kind::Sparse | Kind::Expiring { .. } => None,
+    })
+}
+
+/// One command for each collection, all at once.
+pub(crate) async fn make(database: &Database) -> mongodb::error::Result<()> {
+    let with_indexes = COLLECTIONS.iter().filter(|collection| !collection.indexes.is_empty());
+    try_join_all(with_indexes.map(async |collection| {
+        let models = collection.indexes.iter().map(Index::model);
+        database.collection::<Document>(collection.name).create_indexes(models).await.map(|_| ())
+    }))
+    .await
+    .map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_given_once() {
+        let names: HashSet<_> = COLLECTIONS.iter().map(|collection| collection.name).collect();
+        assert_eq!(names.len(), COLLECTIONS.len());
+        for collection in COLLECTIONS {
+            let names: HashSet<_> = collection.indexes.iter().map(|index| index.name).collect();
+            assert_eq!(names.len(), collection.indexes.len(), "{}", collection.name);
+        }
+    }
+
+    #[test]
+    fn a_unique_index_is_told_as_its_law() {
+        assert_eq!(law("accounts", "email"), Some("email"));
+        assert_eq!(law("accounts", "time"), None);
+        assert_eq!(law("accounts", "_id_"), None);
+        assert_eq!(law("wards", "email"), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! A real server for tests: one for each test binary, with a database for each test.
+//!
+//! `INFIRMARY_TEST_MONGODB` is the address of one that runs (a replica set, with the TTL monitor off: tests have their own
+//! clock). Else a server is started, on a free port and in a folder that goes with it: the program that
+//! `INFIRMARY_TEST_MONGODB_SERVER` names, or `secantusd-rs` or `secantusd-py` of the `PATH`. Without any, tests are skipped;
+//! where `INFIRMARY_TEST_REQUIRE` names `mongodb`, they fail.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
+
+use std::{
+    env,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use infirmary_kernel::testing::CountingEntropy;
+use mongodb::{Client, bson::doc};
+use tempfile::TempDir;
+
+use crate::{MongoStore, plans};
+
+/// Where a server has to answer within.
+const START_SECONDS: u64 = 60;
+
+static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(Server::find);
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// A store on a database of its own. `None`, with the reason on the standard output, where there is no server.
+pub async fn store() -> Option<(MongoStore, TestDatabase)> {
+    let database = database()?;
+    Some((database.open().await, database))
+}
+
+/// A name that no other test uses, on the server of this test binary.
+pub fn database() -> Option<TestDatabase> {
+    match &*SERVER {
+        Ok(server) => {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("infirmary_test_{}_{number}", std::process::id());
+            Some(TestDatabase { address: server.address_of(&name), name, external: server.external })
+        }
+        Err(why) => {
+            let required = env::var("INFIRMARY_TEST_REQUIRE").is_ok_and(|required| required.contains("mongodb"));
+            assert!(!required, "a MongoDB server is required: {why}");
+            println!("skipped: {why}");
+            None
+        }
+    }
+}
+
+/// A database for one test. When it is dropped, the plans of what was sent are looked at.
+pub struct TestDatabase {
+    pub address: String,
+    pub name: String,
+    external: bool,
+}
+
+impl TestDatabase {
+    /// One more store on it, as another process would have.
+    pub async fn open(&self) -> MongoStore {
+        let entropy = CountingEntropy::starting_at(COUNT.fetch_add(1, Ordering::Relaxed) << 32);
+        MongoStore::open(&self.address, Arc::new(entropy)).await.expect("the test server is one that is accepted")
+    }
+
+    /// To look at what is there, or to spoil it.
+    pub async fn client(&self) -> mongodb::Database {
+        Client::with_uri_str(&self.address).await.expect("an address").database(&self.name)
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            return;
+        }
+        // A test may be at its end in the middle of a runtime, which must not be blocked by one of its own tasks.
+        let (address, name, external) = (self.address.clone(), self.name.clone(), self.external);
+        let looked = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                if !plans::has_new() && !external {
+                    return Vec::new();
+                }
+                let client = Client::with_uri_str(&address).await.expect("an address");
+                let walks = plans::examine(&client).await.expect("plans");
+                if external {
+                    client.database(&name).drop().await.expect("dropped");
+                }
+                walks
+            })
+        });
+        let walks = looked.join().expect("plans");
+        assert!(walks.is_empty(), "queries without an index:\n{}", walks.join("\n"));
+    }
+}
+
+struct Server {
+    /// Without a database.
+    address: String,
+    external: bool,
+    /// Open for as long as this process lives: when it closes, the server is stopped.
+    _alive: Option<ChildStdin>,
+    _keeper: Option<Child>,
+}
+
+impl Server {
+    fn find() -> Result<Self, String> {
+        if let Ok(address) = env::var("INFIRMARY_TEST_MONGODB") {
+            return Ok(Self { address, external: true, _alive: None, _keeper: None });
+        }
+        let named = env::var_os("INFIRMARY_TEST_MONGODB_SERVER").map(PathBuf::from);
+        let program = named.or_else(|| on_path("secantusd-rs")).or_else(|| on_path("secantusd-py")).ok_or(
+            "no MongoDB server; set INFIRMARY_TEST_MONGODB or INFIRMARY_TEST_MONGODB_SERVER, or `pip install SecantusDB`",
+        )?;
+        Self::start(&program, &[])
+    }
+
+    fn start(program: &PathBuf, options: &[&str]) -> Result<Self, String> {
+        let folder = TempDir::new().map_err(|error| error.to_string())?.keep();
+        let port = free_port();
+        std::fs::write(folder.join("server.toml"), "[storage]\nttl_sweep_seconds = 0\n").map_err(|e| e.to_string())?;
+        // However this process ends, its end of the pipe is closed: then the server is stopped, and its folder removed.
+        let keep = r#"folder=$1; shift; "$@" </dev/null >"$folder/log" 2>&1 & server=$!; cat >/dev/null; kill -9 $server; wait $server; rm -rf "$folder""#;
+        let mut keeper = Command::new("sh")
+            .args(["-c", keep, "keeper"])
+            .arg(&folder)
+            .arg(program)
+            .args(["--port", &port.to_string(), "--log-level", "WARNING", "--enable-test-commands"])
+            .arg("--config")
+            .arg(folder.join("server.toml"))
+            .arg("--storage-path")
+            .arg(folder.join("data"))
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
+        let address = format!("mongodb://127.0.0.1:{port}/");
+        let server = Self { _alive: keeper.stdin.take(), _keeper: Some(keeper), address, external: false };
+        server.answers()?;
+        Ok(server)
+    }
+
+    fn answers(&self) -> Result<(), String> {
+        let address = self.address.clone();
+        let asked = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let mut options = mongodb::options::ClientOptions::parse(&address).await.expect("an address");
+                options.server_selection_timeout = Some(Duration::from_secs(START_SECONDS));
+                options.heartbeat_freq = Some(Duration::from_millis(500));
+                let client = Client::with_options(options).expect("options");
+                client.database("admin").run_command(doc! { "ping": 1 }).await.map(|_| ()).map_err(|e| e.to_string())
+            })
+        });
+        asked.join().map_err(|_| "the server cannot be asked".to_owned())?
+    }
+
+    fn address_of(&self, name: &str) -> String {
+        let (hosts, options) = self.address.split_once('?').unwrap_or((&self.address, ""));
+        let hosts = hosts.trim_end_matches('/');
+        if options.is_empty() { format!("{hosts}/{name}") } else { format!("{hosts}/{name}?{options}") }
+    }
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("bound").port()
+}

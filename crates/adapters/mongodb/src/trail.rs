@@ -1,0 +1,96 @@
+//! What every write leaves in its own transaction: the audit entry and the idempotency record.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use infirmary_kernel::{
+    AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, StoreError, WriteError, Written,
+};
+use mongodb::bson::{Bson, Document, doc};
+
+use crate::{
+    MongoStore, chains,
+    documents::{Fields, bytes, id, time},
+    failures::{duplicate, is_conflict, write_error},
+    schema::{AUDIT, CLAIMS},
+    transaction::Transaction,
+};
+
+/// For all tries of one entry together.
+const APPEND_TIMEOUT_SECONDS: u64 = 10;
+
+impl Transaction<'_> {
+    /// The first thing written: when the key was used before, nothing else is.
+    pub(crate) async fn claim(&mut self, claim: &Claim) -> Result<(), WriteError> {
+        let document = doc! {
+            "_id": claim_id(claim.account, &claim.key),
+            "fingerprint": bytes(claim.fingerprint.as_bytes().as_slice()),
+            "receipt": bytes(claim.receipt.as_bytes()),
+            "at": time(claim.at),
+        };
+        self.insert(&CLAIMS, document).await
+    }
+}
+
+impl MongoStore {
+    /// What was answered when the key was used before.
+    pub(crate) async fn answered_before(&self, claim: &Claim) -> Result<Written, WriteError> {
+        match Receipts::find(self, claim.account, &claim.key).await? {
+            Some(known) if known.fingerprint == claim.fingerprint => Ok(Written::Before(known.receipt)),
+            Some(_) => Err(WriteError::KeyReused),
+            None => Err(StoreError::Unavailable { reason: "a claim was removed at this moment".to_owned() }.into()),
+        }
+    }
+
+    async fn append_until_done(&self, event: &Event) -> Result<(), StoreError> {
+        let mut meetings = 0;
+        loop {
+            let mut held = self.lanes().take().await?;
+            let sealed = held.seal(self, event).await?;
+            match self.documents(&AUDIT).insert_one(chains::entry(&sealed)).await {
+                Ok(_) => {
+                    held.sealing(&sealed).stands();
+                    return Ok(());
+                }
+                Err(error) if duplicate(&error).is_some() || is_conflict(&error) => held.leave(),
+                Err(error) => return Err(write_error(&error)),
+            }
+            drop(held);
+            meetings += 1;
+            self.pause(meetings).await;
+        }
+    }
+}
+
+fn claim_id(account: AccountId, key: &IdempotencyKey) -> Document {
+    doc! { "account": id(account), "key": key.as_str() }
+}
+
+#[async_trait]
+impl Journal for MongoStore {
+    async fn append(&self, event: Event) -> Result<(), StoreError> {
+        let limit = Duration::from_secs(APPEND_TIMEOUT_SECONDS);
+        tokio::time::timeout(limit, self.append_until_done(&event)).await.unwrap_or_else(|_| {
+            Err(StoreError::OutcomeUnknown { reason: "the database did not answer in time".to_owned() })
+        })
+    }
+}
+
+#[async_trait]
+impl Receipts for MongoStore {
+    async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError> {
+        let found = self.find_one(&CLAIMS, doc! { "_id": Bson::from(claim_id(account, key)) }).await?;
+        found
+            .map(|found| {
+                let fingerprint = found.digest("fingerprint")?;
+                Ok(Claim {
+                    account,
+                    key: key.clone(),
+                    fingerprint: Fingerprint::from_bytes(*fingerprint.as_bytes()),
+                    receipt: Receipt::from_bytes(found.bytes("receipt")?.to_vec()),
+                    at: found.time("at")?,
+                })
+            })
+            .transpose()
+    }
+}

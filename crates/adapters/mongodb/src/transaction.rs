@@ -1,0 +1,388 @@
+//! Writes. Each is a value that can be applied again from the start: when two transactions write the same thing, or a
+//! primary steps down, the server undoes one and asks for that.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use infirmary_kernel::{StoreError, Trail, WriteError, Written};
+use mongodb::{
+    ClientSession,
+    bson::{Document, RawDocumentBuf, doc},
+    error::Error,
+    options::{ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions, UpdateModifications},
+};
+use uuid::Uuid;
+
+use crate::{
+    MongoStore,
+    chains::Sealing,
+    documents::number,
+    failures::{duplicate, is_conflict, is_transient, is_unknown_commit, reason},
+    reads::Query,
+    schema::{AUDIT, CLAIMS, Collection, TURNS},
+    store::{QUERY_TIMEOUT, majority},
+};
+
+/// How often a transaction is begun whose server or connection fails. One that only meets others that write the same goes
+/// on until its time is over: each time, one of them got through.
+const MAX_TRIES: u32 = 5;
+const MAX_COMMIT_TRIES: u32 = 5;
+/// For all tries together.
+const WRITE_TIMEOUT_SECONDS: u64 = 10;
+const MAX_COMMIT_SECONDS: u64 = 5;
+const FIRST_PAUSE_MS: u64 = 4;
+const MAX_PAUSE_MS: u64 = 250;
+
+/// A write: a value that says what is to be done, and may be asked more than once.
+#[async_trait]
+pub(crate) trait Write: Sync {
+    /// Kept in the same transaction.
+    fn trail(&self) -> &Trail;
+
+    /// What many write at once, when there is such a thing: writers of this process then wait in line for it, instead of
+    /// undoing each other. Nothing depends on it but how often that happens.
+    fn line(&self) -> Option<Uuid> {
+        None
+    }
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<(), WriteError>;
+}
+
+/// Why a try came to nothing.
+enum Failed {
+    /// Another transaction wrote the same.
+    Met,
+    /// The server or the connection.
+    Server(String),
+    /// For this reason, and it will not be another one the next time.
+    Refused(WriteError),
+    /// The claim of the trail was there.
+    Claimed,
+}
+
+impl MongoStore {
+    /// Applies the write and keeps its trail, in one transaction; it is acknowledged by the majority when this answers `Ok`.
+    pub(crate) async fn write(&self, write: &impl Write) -> Result<Written, WriteError> {
+        let outcome = self.transact(write.line(), &Applied(write)).await?;
+        match (outcome, &write.trail().claim) {
+            (Outcome::Committed, _) | (Outcome::Claimed, None) => Ok(Written::Now),
+            (Outcome::Claimed, Some(claim)) => self.answered_before(claim).await,
+        }
+    }
+
+    /// The same for what leaves no trail.
+    pub(crate) async fn transact(&self, line: Option<Uuid>, work: &impl Work) -> Result<Outcome, WriteError> {
+        let committing = AtomicBool::new(false);
+        let tried = async {
+            // The guard is held until the last try is over.
+            let _turn = match line {
+                Some(line) => Some(self.line(line.as_u128() as usize).lock().await),
+                None => None,
+            };
+            self.try_until_done(work, &committing).await
+        };
+        match tokio::time::timeout(Duration::from_secs(WRITE_TIMEOUT_SECONDS), tried).await {
+            Ok(outcome) => outcome,
+            Err(_) if committing.load(Ordering::Relaxed) => Err(unknown("the database did not answer in time")),
+            Err(_) => Err(unavailable("the database did not answer in time")),
+        }
+    }
+
+    async fn try_until_done(&self, work: &impl Work, committing: &AtomicBool) -> Result<Outcome, WriteError> {
+        let (mut meetings, mut failures) = (0, 0);
+        loop {
+            let doubted = committing.load(Ordering::Relaxed);
+            match self.try_once(work, committing).await {
+                Ok(()) => return Ok(Outcome::Committed),
+                Err(Failed::Claimed) => return Ok(Outcome::Claimed),
+                // What stands against it may be this same write, of a commit whose outcome was not heard.
+                Err(Failed::Refused(_)) if doubted => return Err(unknown("the answer to the commit was lost")),
+                Err(Failed::Refused(error)) => return Err(error),
+                Err(Failed::Met) => {
+                    meetings += 1;
+                    self.pause(meetings).await;
+                }
+                Err(Failed::Server(reason)) => {
+                    failures += 1;
+                    if failures >= MAX_TRIES {
+                        return Err(if doubted { unknown(reason) } else { unavailable(reason) });
+                    }
+                    self.pause(failures).await;
+                }
+            }
+        }
+    }
+
+    async fn try_once(&self, work: &impl Work, committing: &AtomicBool) -> Result<(), Failed> {
+        let server = |error: Error| Failed::Server(reason(&error));
+        let mut session = self.client().start_session().await.map_err(server)?;
+        session.start_transaction().with_options(options()).await.map_err(server)?;
+        let mut transaction = Transaction { store: self, session, again: None };
+        let kept = match work.run(&mut transaction).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                return Err(match transaction.again.take() {
+                    // The server has undone it already.
+                    Some(again) => again,
+                    None => {
+                        // Else what it has written keeps others out until the server is told, or is tired of it.
+                        let _ = transaction.session.abort_transaction().await;
+                        Failed::Refused(error)
+                    }
+                });
+            }
+        };
+        transaction.commit(committing).await?;
+        if let Some(kept) = kept {
+            kept.stands();
+        }
+        Ok(())
+    }
+
+    /// Twice as long after each try, within a half more or less: else those who met once meet again.
+    pub(crate) async fn pause(&self, tries: u32) {
+        let mut dice = [0_u8; 1];
+        self.entropy().fill(&mut dice);
+        let full = FIRST_PAUSE_MS.saturating_mul(1 << tries.min(16)).min(MAX_PAUSE_MS);
+        let micros = full * 1_000 / 2 + full * 1_000 * u64::from(dice[0]) / 256;
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Committed,
+    /// The claim of the trail was there already: nothing was done.
+    Claimed,
+}
+
+/// What is done within a transaction, as often as it takes.
+#[async_trait]
+pub(crate) trait Work: Sync {
+    /// What it gives holds the audit chain until the commit.
+    async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Result<Option<Sealing<'a>>, WriteError>;
+}
+
+/// A write and, around it, its trail.
+struct Applied<'w, W>(&'w W);
+
+#[async_trait]
+impl<W: Write> Work for Applied<'_, W> {
+    async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Result<Option<Sealing<'a>>, WriteError> {
+        let trail = self.0.trail();
+        if let Some(claim) = &trail.claim {
+            transaction.claim(claim).await?;
+        }
+        self.0.apply(transaction).await?;
+        // Last, so that the chain is held for as short as can be.
+        transaction.seal(&trail.event).await.map(Some)
+    }
+}
+
+fn options() -> TransactionOptions {
+    TransactionOptions::builder()
+        .read_concern(ReadConcern::snapshot())
+        .write_concern(majority())
+        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+        .max_commit_time(Duration::from_secs(MAX_COMMIT_SECONDS))
+        .build()
+}
+
+fn unavailable(reason: impl Into<String>) -> WriteError {
+    StoreError::Unavailable { reason: reason.into() }.into()
+}
+
+fn unknown(reason: impl Into<String>) -> WriteError {
+    StoreError::OutcomeUnknown { reason: reason.into() }.into()
+}
+
+/// Of a write that no law stands against.
+pub(crate) fn unopposed(error: WriteError) -> StoreError {
+    match error {
+        WriteError::Store(error) => error,
+        other => StoreError::Unavailable { reason: other.to_string() },
+    }
+}
+
+/// An open transaction. What it reads is of the moment it began.
+pub(crate) struct Transaction<'a> {
+    store: &'a MongoStore,
+    session: ClientSession,
+    again: Option<Failed>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn store(&self) -> &'a MongoStore {
+        self.store
+    }
+
+    /// Two transactions whose laws are about what neither writes (that one admin is left, say) do not see each other. Those
+    /// that take a turn of the same name do: one of them is undone, and runs again when the other is there.
+    pub(crate) async fn take_turn(&mut self, name: &str) -> Result<(), WriteError> {
+        let taken = self
+            .store
+            .documents(&TURNS)
+            .update_one(doc! { "_id": name }, doc! { "$inc": { "turns": number(1) } })
+            .upsert(true)
+            .session(&mut self.session)
+            .await;
+        self.done(taken).map(|_| ())
+    }
+
+    pub(crate) async fn find_one(
+        &mut self,
+        collection: &Collection,
+        filter: Document,
+    ) -> Result<Option<RawDocumentBuf>, WriteError> {
+        let found =
+            self.store.rows(collection).find_one(filter).max_time(QUERY_TIMEOUT).session(&mut self.session).await;
+        self.done(found)
+    }
+
+    pub(crate) async fn find(
+        &mut self,
+        collection: &Collection,
+        query: Query,
+    ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let found = async {
+            let mut cursor = self
+                .store
+                .rows(collection)
+                .find(query.filter)
+                .sort(query.sort)
+                .limit(query.limit as i64)
+                .batch_size(query.limit as u32)
+                .hint(collection.hint(query.index))
+                .max_time(QUERY_TIMEOUT)
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        }
+        .await;
+        self.done(found)
+    }
+
+    pub(crate) async fn aggregate(
+        &mut self,
+        collection: &Collection,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let found = async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .max_time(QUERY_TIMEOUT)
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        }
+        .await;
+        self.done(found)
+    }
+
+    pub(crate) async fn insert(&mut self, collection: &Collection, document: Document) -> Result<(), WriteError> {
+        let inserted = self.store.documents(collection).insert_one(document).session(&mut self.session).await;
+        self.done(inserted).map(|_| ())
+    }
+
+    /// None is as good as some.
+    pub(crate) async fn insert_all(
+        &mut self,
+        collection: &Collection,
+        documents: Vec<Document>,
+    ) -> Result<(), WriteError> {
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let inserted = self.store.documents(collection).insert_many(documents).session(&mut self.session).await;
+        self.done(inserted).map(|_| ())
+    }
+
+    /// Whether there was such a document.
+    pub(crate) async fn update(
+        &mut self,
+        collection: &Collection,
+        filter: Document,
+        update: impl Into<UpdateModifications>,
+    ) -> Result<bool, WriteError> {
+        let updated = self.store.documents(collection).update_one(filter, update).session(&mut self.session).await;
+        Ok(self.done(updated)?.matched_count > 0)
+    }
+
+    /// Takes the place of the document with its `_id`, when there is one.
+    pub(crate) async fn put(&mut self, collection: &Collection, document: Document) -> Result<(), WriteError> {
+        let id = document.get("_id").cloned().unwrap_or_default();
+        let put = self
+            .store
+            .documents(collection)
+            .replace_one(doc! { "_id": id }, document)
+            .upsert(true)
+            .session(&mut self.session)
+            .await;
+        self.done(put).map(|_| ())
+    }
+
+    /// How many there were.
+    pub(crate) async fn delete(&mut self, collection: &Collection, filter: Document) -> Result<u64, WriteError> {
+        let deleted = self.store.documents(collection).delete_many(filter).session(&mut self.session).await;
+        Ok(self.done(deleted)?.deleted_count)
+    }
+
+    /// What an operation means for the transaction. After an error no other may follow.
+    fn done<T>(&mut self, result: mongodb::error::Result<T>) -> Result<T, WriteError> {
+        result.map_err(|error| {
+            if let Some(duplicate) = duplicate(&error) {
+                if duplicate.collection == CLAIMS.name {
+                    self.again = Some(Failed::Claimed);
+                }
+                return duplicate.to_write_error();
+            }
+            self.again = if is_conflict(&error) {
+                Some(Failed::Met)
+            } else if is_transient(&error) {
+                Some(Failed::Server(reason(&error)))
+            } else {
+                None
+            };
+            unavailable(reason(&error))
+        })
+    }
+
+    /// The audit entry met another of the same place: its chain is now somebody else's.
+    pub(crate) fn met(&mut self) {
+        self.again = Some(Failed::Met);
+    }
+
+    pub(crate) async fn insert_entry(&mut self, entry: Document) -> mongodb::error::Result<()> {
+        let entries = self.store.documents(&AUDIT);
+        entries.insert_one(entry).session(&mut self.session).await.map(|_| ())
+    }
+
+    pub(crate) fn fail<T>(&mut self, error: Error) -> Result<T, WriteError> {
+        self.done(Err(error))
+    }
+
+    async fn commit(mut self, committing: &AtomicBool) -> Result<(), Failed> {
+        committing.store(true, Ordering::Relaxed);
+        let mut tries = 0;
+        loop {
+            let Err(error) = self.session.commit_transaction().await else { return Ok(()) };
+            tries += 1;
+            if is_transient(&error) {
+                // Nothing of it happened; of a try before whose answer was lost, that is not as sure.
+                committing.store(tries > 1, Ordering::Relaxed);
+                return Err(if is_conflict(&error) { Failed::Met } else { Failed::Server(reason(&error)) });
+            }
+            if !is_unknown_commit(&error) || tries >= MAX_COMMIT_TRIES {
+                return Err(Failed::Refused(unknown(reason(&error))));
+            }
+            self.store.pause(tries).await;
+        }
+    }
+}

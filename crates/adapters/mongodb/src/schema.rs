@@ -92,9 +92,6 @@ impl Index {
     }
 }
 
-/// Newest first, in the order of every list.
-pub(crate) const NEWEST_FIRST: i32 = -1;
-
 pub(crate) static ACCOUNTS: Collection = Collection {
     name: "accounts",
     indexes: &[
@@ -165,6 +162,19 @@ pub(crate) static CLAIMS: Collection = Collection {
     indexes: &[Index::expiring("expiry", &[("at", 1)], infirmary_kernel::Claim::KEPT_HOURS * 60 * 60)],
 };
 
+/// What is to be told outside, from the transaction that caused it. `code` is there while a one-time code may still have to be
+/// sent, and no longer. `due_at`, of a pending one, is when the next try may begin; `takes` tells one taking from the others.
+pub(crate) static MESSAGES: Collection = Collection {
+    name: "messages",
+    indexes: &[
+        Index::plain("time", &[("created_at", -1), ("_id", -1)]),
+        Index::plain("state", &[("state", 1), ("created_at", -1), ("_id", -1)]),
+        Index::plain("due", &[("state", 1), ("kind", 1), ("due_at", 1), ("_id", 1)]),
+        Index::plain("over", &[("state", 1), ("expires_at", 1)]),
+        Index::unique_where("provider_id", "provider_id", &[("provider_id", 1)], "provider id"),
+    ],
+};
+
 /// One document: what this program knows of the database itself.
 pub(crate) static HOUSE: Collection = Collection { name: "house", indexes: &[] };
 
@@ -180,6 +190,7 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
     &AUDIT_CHAINS,
     &AUDIT_ROOTS,
     &CLAIMS,
+    &MESSAGES,
     &HOUSE,
 ];
 

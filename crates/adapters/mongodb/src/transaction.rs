@@ -178,6 +178,7 @@ impl<W: Write> Work for Applied<'_, W> {
             transaction.claim(claim).await?;
         }
         self.0.apply(transaction).await?;
+        transaction.tell(&trail.messages).await?;
         // Last, so that the chain is held for as short as can be.
         transaction.seal(&trail.event).await.map(Some)
     }

@@ -46,7 +46,7 @@ pub trait Signer: Send + Sync {
 ///
 /// Laws
 /// - When it answers `Ok`, the entry is durable and linked to the one before it.
-/// - Entries of one process keep the order in which they were given.
+/// - In a log of one chain, entries of one process keep the order in which they were given.
 #[cfg_attr(feature = "test-support", mockall::automock)]
 #[async_trait]
 pub trait Journal: Send + Sync {

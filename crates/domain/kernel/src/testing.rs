@@ -135,6 +135,31 @@ pub fn trail_with_claim(action: crate::Action, claim: Claim) -> Trail {
     Trail { claim: Some(claim), ..trail(action) }
 }
 
+/// What a suite of laws makes for each of its tests: a store and whatever has to live as long as it does. Or nothing, where
+/// what such a store needs is not there; then the maker has said so, and the test is skipped.
+pub trait Made {
+    type Parts;
+    fn parts(self) -> Option<Self::Parts>;
+}
+
+impl<S, K> Made for (S, K) {
+    type Parts = Self;
+    fn parts(self) -> Option<Self> {
+        Some(self)
+    }
+}
+
+impl<T> Made for Option<T> {
+    type Parts = T;
+    fn parts(self) -> Self {
+        self
+    }
+}
+
+pub fn made<M: Made>(made: M) -> Option<M::Parts> {
+    made.parts()
+}
+
 /// A lock whose holder panicked is a test that failed already.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

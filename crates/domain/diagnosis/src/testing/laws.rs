@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
+pub use infirmary_kernel::testing::made;
+
 use std::collections::HashSet;
 
 use infirmary_kernel::{
@@ -28,6 +30,13 @@ pub struct House<S> {
     pub keep: Box<dyn std::any::Any + Send + Sync>,
 }
 
+impl<S> infirmary_kernel::testing::Made for House<S> {
+    type Parts = Self;
+    fn parts(self) -> Option<Self> {
+        Some(self)
+    }
+}
+
 #[macro_export]
 macro_rules! diagnosis_store_laws {
     ($make:path) => {
@@ -46,7 +55,8 @@ macro_rules! diagnosis_store_laws {
     (@each $make:path: $($law:ident)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $law() {
-            $crate::testing::laws::$law(&$make().await).await;
+            let Some(house) = $crate::testing::laws::made($make().await) else { return };
+            $crate::testing::laws::$law(&house).await;
         })*
     };
 }

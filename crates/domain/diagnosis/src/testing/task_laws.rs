@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
+pub use infirmary_kernel::testing::made;
+
 use infirmary_kernel::{
     Action, Claim, Currency, Fingerprint, IdempotencyKey, Money, Receipt, TaskCode, WriteError, Written,
     testing::{fresh_id, trail, trail_with_claim},
@@ -26,7 +28,7 @@ macro_rules! task_store_laws {
     (@each $make:path: $($law:ident)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $law() {
-            let (store, _keep) = $make().await;
+            let Some((store, _keep)) = $crate::testing::task_laws::made($make().await) else { return };
             $crate::testing::task_laws::$law(&store).await;
         })*
     };

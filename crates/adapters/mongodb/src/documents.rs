@@ -159,6 +159,24 @@ pub(crate) trait Fields {
             .collect()
     }
 
+    fn times(&self, field: &str) -> Result<Vec<Timestamp>, StoreError> {
+        let array = self.optional(field, |value| value.as_array())?.ok_or_else(|| corrupt(field))?;
+        let time = |item: RawBsonRef<'_>| Some(Timestamp::from_unix_ms(item.as_datetime()?.timestamp_millis()));
+        array.into_iter().map(|item| item.ok().and_then(time).ok_or_else(|| corrupt(field))).collect()
+    }
+
+    fn texts(&self, field: &str) -> Result<Vec<&str>, StoreError> {
+        let array: &RawArray = self.optional(field, |value| value.as_array())?.ok_or_else(|| corrupt(field))?;
+        array.into_iter().map(|item| item.ok().and_then(|item| item.as_str()).ok_or_else(|| corrupt(field))).collect()
+    }
+
+    /// Of an array that may be absent.
+    fn digests(&self, field: &str) -> Result<Vec<Sha256Digest>, StoreError> {
+        let Some(array) = self.optional(field, |value| value.as_array())? else { return Ok(Vec::new()) };
+        let digest = |item: RawBsonRef<'_>| item.as_binary()?.bytes.try_into().ok().map(Sha256Digest::from_bytes);
+        array.into_iter().map(|item| item.ok().and_then(digest).ok_or_else(|| corrupt(field))).collect()
+    }
+
     /// `None` when the field is absent; damage when it is something else.
     fn optional<'a, T>(
         &'a self,

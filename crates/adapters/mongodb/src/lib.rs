@@ -16,20 +16,31 @@
 
 #![allow(dead_code, reason = "the stores that use all of it come next")]
 
+mod accounts;
+mod attempts;
 mod audit;
 mod chains;
+mod codes;
 mod commands;
 mod documents;
+mod factors;
 mod failures;
+mod invitations;
+mod leases;
 mod messages;
+mod patients;
 mod plans;
 mod reads;
 mod schema;
+mod sessions;
 mod store;
+mod sweep;
 #[cfg(feature = "test-support")]
 pub mod testing;
 mod trail;
 mod transaction;
+mod workflows;
+mod writes;
 
 pub use commands::Commands;
 pub use schema::VERSION as SCHEMA_VERSION;

@@ -92,12 +92,16 @@ impl Index {
     }
 }
 
+/// `password` is what one is compared with, in the form that its hasher writes; absent while none was chosen. `turns` counts
+/// the transactions that depend on the account as it is: each touches it, so that none misses another's change.
+/// `authenticator` and `recovery` (the HMACs of recovery codes) are of the second factors.
 pub(crate) static ACCOUNTS: Collection = Collection {
     name: "accounts",
     indexes: &[
         Index::unique("email", &[("email", 1)], law::EMAIL),
         Index::plain("time", &[("created_at", -1), ("_id", -1)]),
         Index::plain("role", &[("role", 1), ("created_at", -1), ("_id", -1)]),
+        Index::sparse("phone", &[("phone", 1)]),
     ],
 };
 
@@ -116,11 +120,25 @@ pub(crate) static SESSIONS: Collection = Collection {
     ],
 };
 
+/// What waits for an answer. `code` is the HMAC of the code that was sent.
+pub(crate) static CHALLENGES: Collection = Collection {
+    name: "challenges",
+    indexes: &[
+        Index::sparse("account", &[("account", 1)]),
+        Index::sparse("phone", &[("phone", 1), ("purpose", 1)]),
+        Index::expiring("expiry", &[("expires_at", 1)], 0),
+    ],
+};
+
+/// The codes that were asked for; `_id` is the key.
+pub(crate) static CODE_COUNTERS: Collection =
+    Collection { name: "code_counters", indexes: &[Index::expiring("forgetting", &[("forget_at", 1)], 0)] };
+
 /// Failures of passwords; `_id` is the key. `forget_at` is absent while the counter keeps a password off.
 pub(crate) static ATTEMPT_COUNTERS: Collection =
     Collection { name: "attempt_counters", indexes: &[Index::expiring("forgetting", &[("forget_at", 1)], 0)] };
 
-/// `words` are what a patient is found by the beginning of; `folded_name` is the name as it is compared.
+/// `folded_name` is the name as it is compared: without accents and case.
 pub(crate) static PATIENTS: Collection = Collection {
     name: "patients",
     indexes: &[
@@ -129,9 +147,13 @@ pub(crate) static PATIENTS: Collection = Collection {
         Index::plain("time", &[("registered_at", -1), ("_id", -1)]),
         Index::sparse("phone", &[("phone", 1)]),
         Index::plain("name_and_birth_date", &[("folded_name", 1), ("birth_date", 1)]),
-        Index::plain("words", &[("words", 1), ("_id", 1)]),
     ],
 };
+
+/// The words a patient is found by the beginning of; `_id` is word and patient. Each entry has all words of its patient,
+/// sorted, and the one `before` it: whether it is the first that begins with a term is seen where it is read.
+pub(crate) static PATIENT_WORDS: Collection =
+    Collection { name: "patient_words", indexes: &[Index::plain("word", &[("word", 1), ("patient", 1)])] };
 
 /// Numbers that are given once; `_id` says what for.
 pub(crate) static COUNTERS: Collection = Collection { name: "counters", indexes: &[] };
@@ -175,6 +197,9 @@ pub(crate) static MESSAGES: Collection = Collection {
     ],
 };
 
+/// Which process does a job alone; `_id` is the job. One stays when its lease is released, so that fences only rise.
+pub(crate) static LEASES: Collection = Collection { name: "leases", indexes: &[] };
+
 /// One document: what this program knows of the database itself.
 pub(crate) static HOUSE: Collection = Collection { name: "house", indexes: &[] };
 
@@ -182,8 +207,11 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
     &ACCOUNTS,
     &INVITATIONS,
     &SESSIONS,
+    &CHALLENGES,
+    &CODE_COUNTERS,
     &ATTEMPT_COUNTERS,
     &PATIENTS,
+    &PATIENT_WORDS,
     &COUNTERS,
     &TURNS,
     &AUDIT,
@@ -191,6 +219,7 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
     &AUDIT_ROOTS,
     &CLAIMS,
     &MESSAGES,
+    &LEASES,
     &HOUSE,
 ];
 

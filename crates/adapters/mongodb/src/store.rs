@@ -13,7 +13,7 @@ use crate::{
     chains::Lanes,
     commands::Commands,
     documents::{Fields, number},
-    failures::{reason, store_error},
+    failures::{reason, store_error, write_error},
     plans,
     schema::{self, Collection, HOUSE},
 };
@@ -172,9 +172,25 @@ impl MongoStore {
     }
 }
 
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(ANSWER_TIMEOUT_SECONDS);
+
+/// The same for a write that is no transaction.
+pub(crate) async fn answered_write<T>(
+    asked: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, asked.into_future()).await {
+        Ok(answer) => answer.map_err(|error| write_error(&error)),
+        Err(_) => Err(late()),
+    }
+}
+
+pub(crate) fn late() -> StoreError {
+    StoreError::OutcomeUnknown { reason: "the database did not answer in time".to_owned() }
+}
+
 /// Waits for an answer of the driver, but not for ever: it has no timeout of its own for a server that says nothing.
 pub(crate) async fn answered<T>(asked: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(Duration::from_secs(ANSWER_TIMEOUT_SECONDS), asked.into_future()).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, asked.into_future()).await {
         Ok(answer) => answer.map_err(|error| store_error(&error)),
         Err(_) => Err(StoreError::Unavailable { reason: "the database did not answer in time".to_owned() }),
     }

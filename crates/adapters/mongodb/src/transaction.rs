@@ -8,14 +8,13 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use infirmary_kernel::{StoreError, Trail, WriteError, Written};
+use infirmary_kernel::{Id, StoreError, Trail, WriteError, Written};
 use mongodb::{
     ClientSession,
     bson::{Document, RawDocumentBuf, doc},
     error::Error,
     options::{ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions, UpdateModifications},
 };
-use uuid::Uuid;
 
 use crate::{
     MongoStore,
@@ -43,13 +42,19 @@ pub(crate) trait Write: Sync {
     /// Kept in the same transaction.
     fn trail(&self) -> &Trail;
 
-    /// What many write at once, when there is such a thing: writers of this process then wait in line for it, instead of
-    /// undoing each other. Nothing depends on it but how often that happens.
-    fn line(&self) -> Option<Uuid> {
+    /// What many write at once, when there is such a thing ([`line`]): writers of this process then wait in line for it,
+    /// instead of undoing each other. Nothing depends on it but how often that happens.
+    fn line(&self) -> Option<usize> {
         None
     }
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<(), WriteError>;
+}
+
+/// The line for a record.
+pub(crate) fn line<T>(id: Id<T>) -> usize {
+    // The last bits of an id are those that were drawn.
+    id.as_uuid().as_u128() as usize
 }
 
 /// Why a try came to nothing.
@@ -67,20 +72,26 @@ enum Failed {
 impl MongoStore {
     /// Applies the write and keeps its trail, in one transaction; it is acknowledged by the majority when this answers `Ok`.
     pub(crate) async fn write(&self, write: &impl Write) -> Result<Written, WriteError> {
-        let outcome = self.transact(write.line(), &Applied(write)).await?;
-        match (outcome, &write.trail().claim) {
-            (Outcome::Committed, _) | (Outcome::Claimed, None) => Ok(Written::Now),
+        match (self.try_until_late(write.line(), &Applied(write)).await?, &write.trail().claim) {
+            (Outcome::Committed(()), _) | (Outcome::Claimed, None) => Ok(Written::Now),
             (Outcome::Claimed, Some(claim)) => self.answered_before(claim).await,
         }
     }
 
-    /// The same for what leaves no trail.
-    pub(crate) async fn transact(&self, line: Option<Uuid>, work: &impl Work) -> Result<Outcome, WriteError> {
+    /// The same for what has an answer of its own, or leaves no trail.
+    pub(crate) async fn transact<W: Work>(&self, line: Option<usize>, work: &W) -> Result<W::Answer, WriteError> {
+        match self.try_until_late(line, work).await? {
+            Outcome::Committed(answer) => Ok(answer),
+            Outcome::Claimed => Err(unavailable("a claim was met where none was made")),
+        }
+    }
+
+    async fn try_until_late<W: Work>(&self, line: Option<usize>, work: &W) -> Result<Outcome<W::Answer>, WriteError> {
         let committing = AtomicBool::new(false);
         let tried = async {
             // The guard is held until the last try is over.
             let _turn = match line {
-                Some(line) => Some(self.line(line.as_u128() as usize).lock().await),
+                Some(line) => Some(self.line(line).lock().await),
                 None => None,
             };
             self.try_until_done(work, &committing).await
@@ -92,12 +103,16 @@ impl MongoStore {
         }
     }
 
-    async fn try_until_done(&self, work: &impl Work, committing: &AtomicBool) -> Result<Outcome, WriteError> {
+    async fn try_until_done<W: Work>(
+        &self,
+        work: &W,
+        committing: &AtomicBool,
+    ) -> Result<Outcome<W::Answer>, WriteError> {
         let (mut meetings, mut failures) = (0, 0);
         loop {
             let doubted = committing.load(Ordering::Relaxed);
             match self.try_once(work, committing).await {
-                Ok(()) => return Ok(Outcome::Committed),
+                Ok(answer) => return Ok(Outcome::Committed(answer)),
                 Err(Failed::Claimed) => return Ok(Outcome::Claimed),
                 // What stands against it may be this same write, of a commit whose outcome was not heard.
                 Err(Failed::Refused(_)) if doubted => return Err(unknown("the answer to the commit was lost")),
@@ -117,13 +132,13 @@ impl MongoStore {
         }
     }
 
-    async fn try_once(&self, work: &impl Work, committing: &AtomicBool) -> Result<(), Failed> {
+    async fn try_once<W: Work>(&self, work: &W, committing: &AtomicBool) -> Result<W::Answer, Failed> {
         let server = |error: Error| Failed::Server(reason(&error));
         let mut session = self.client().start_session().await.map_err(server)?;
         session.start_transaction().with_options(options()).await.map_err(server)?;
         let mut transaction = Transaction { store: self, session, again: None };
-        let kept = match work.run(&mut transaction).await {
-            Ok(kept) => kept,
+        let (answer, sealing) = match work.run(&mut transaction).await {
+            Ok(done) => done,
             Err(error) => {
                 return Err(match transaction.again.take() {
                     // The server has undone it already.
@@ -137,10 +152,10 @@ impl MongoStore {
             }
         };
         transaction.commit(committing).await?;
-        if let Some(kept) = kept {
-            kept.stands();
+        if let Some(sealing) = sealing {
+            sealing.stands();
         }
-        Ok(())
+        Ok(answer)
     }
 
     /// Twice as long after each try, within a half more or less: else those who met once meet again.
@@ -153,18 +168,21 @@ impl MongoStore {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Committed,
+enum Outcome<T> {
+    Committed(T),
     /// The claim of the trail was there already: nothing was done.
     Claimed,
 }
 
+/// What was done, and the audit entry of it, whose chain is held until the commit.
+pub(crate) type Done<'a, T> = Result<(T, Option<Sealing<'a>>), WriteError>;
+
 /// What is done within a transaction, as often as it takes.
 #[async_trait]
 pub(crate) trait Work: Sync {
-    /// What it gives holds the audit chain until the commit.
-    async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Result<Option<Sealing<'a>>, WriteError>;
+    type Answer: Send;
+
+    async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Done<'a, Self::Answer>;
 }
 
 /// A write and, around it, its trail.
@@ -172,15 +190,15 @@ struct Applied<'w, W>(&'w W);
 
 #[async_trait]
 impl<W: Write> Work for Applied<'_, W> {
-    async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Result<Option<Sealing<'a>>, WriteError> {
+    type Answer = ();
+
+    async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Done<'a, ()> {
         let trail = self.0.trail();
         if let Some(claim) = &trail.claim {
             transaction.claim(claim).await?;
         }
         self.0.apply(transaction).await?;
-        transaction.tell(&trail.messages).await?;
-        // Last, so that the chain is held for as short as can be.
-        transaction.seal(&trail.event).await.map(Some)
+        Ok(((), Some(transaction.keep(trail).await?)))
     }
 }
 
@@ -219,6 +237,13 @@ pub(crate) struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(crate) fn store(&self) -> &'a MongoStore {
         self.store
+    }
+
+    /// Adds the messages and the audit entry of the trail. To be the last thing done, so that the chain is held for as short
+    /// as can be.
+    pub(crate) async fn keep(&mut self, trail: &Trail) -> Result<Sealing<'a>, WriteError> {
+        self.tell(&trail.messages).await?;
+        self.seal(&trail.event).await
     }
 
     /// Two transactions whose laws are about what neither writes (that one admin is left, say) do not see each other. Those

@@ -4,7 +4,58 @@
 
 use infirmary_mongodb::testing::store;
 
+mod patients {
+    use super::store;
+    infirmary_patients::patient_store_laws!(store);
+}
+
+mod leases {
+    use super::store;
+    infirmary_kernel::lease_laws!(store);
+}
+
+mod messages {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use infirmary_kernel::{Trail, WriteError};
+    use infirmary_messaging::testing::{Post, PostHouse};
+    use infirmary_mongodb::{MongoStore, testing::TestDatabase};
+    use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
+
+    struct Registration(MongoStore);
+
+    #[async_trait]
+    impl Post for Registration {
+        async fn post(&self, trail: Trail) -> Result<(), WriteError> {
+            let patient = patient("Ada", self.0.next_mrn().await.unwrap());
+            self.0.register(RegisteredPatient { patient, trail }).await.map(|_| ())
+        }
+    }
+
+    async fn house() -> Option<(PostHouse, TestDatabase)> {
+        let (store, database) = super::store().await?;
+        Some((PostHouse::of(Arc::new(store.clone()), Arc::new(Registration(store))), database))
+    }
+
+    infirmary_messaging::outbox_laws!(house);
+}
+
 mod audit {
     use super::store;
     infirmary_audit::audit_log_laws!(store);
+}
+
+mod auth {
+    use std::sync::Arc;
+
+    use infirmary_auth::testing::Stores;
+    use infirmary_mongodb::testing::TestDatabase;
+
+    async fn stores() -> Option<(Stores, TestDatabase)> {
+        let (store, database) = super::store().await?;
+        Some((Stores::of(Arc::new(store)), database))
+    }
+
+    infirmary_auth::auth_store_laws!(stores);
 }

@@ -32,8 +32,8 @@ struct Form<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<Cow<'a, str>>,
     at: Timestamp,
-    #[serde(default, skip_serializing_if = "ChainId::is_only")]
-    chain: ChainId,
+    #[serde(default, skip_serializing_if = "is_only")]
+    chain: u16,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     fields: Cow<'a, [Cow<'a, str>]>,
     id: AuditEntryId,
@@ -69,6 +69,11 @@ enum OutcomeForm {
     Refused,
 }
 
+/// The chain of a log that has one is not named.
+fn is_only(chain: &u16) -> bool {
+    *chain == ChainId::ONLY.get()
+}
+
 /// The form of `event` as the entry after `previous` in the chain.
 pub fn write(chain: ChainId, previous: &Head, event: &Event) -> Vec<u8> {
     let subject = &event.subject;
@@ -78,7 +83,7 @@ pub fn write(chain: ChainId, previous: &Head, event: &Event) -> Vec<u8> {
         address: event.address,
         agent: event.agent.as_deref().map(Cow::Borrowed),
         at: event.at,
-        chain,
+        chain: chain.get(),
         fields: event.fields.as_slice().into(),
         id: event.id,
         outcome: match event.outcome {
@@ -107,7 +112,7 @@ pub fn parse(bytes: &[u8]) -> Result<Entry, NotCanonical> {
         return Err(NotCanonical);
     }
     Ok(Entry {
-        chain: form.chain,
+        chain: ChainId::new(form.chain),
         sequence: form.sequence,
         previous: form.previous,
         hash: Sha256Digest::of(bytes),
@@ -146,7 +151,7 @@ struct RootForm {
 
 #[derive(Serialize, Deserialize)]
 struct HeadForm {
-    chain: ChainId,
+    chain: u16,
     hash: Sha256Digest,
     sequence: u64,
 }
@@ -157,7 +162,7 @@ pub fn write_root(previous: &Head, at: Timestamp, heads: &[ChainHead]) -> Vec<u8
         at,
         heads: heads
             .iter()
-            .map(|&ChainHead { chain, head: Head { sequence, hash } }| HeadForm { chain, hash, sequence })
+            .map(|&ChainHead { chain, head: Head { sequence, hash } }| HeadForm { chain: chain.get(), hash, sequence })
             .collect(),
         previous: previous.hash,
         sequence: previous.sequence + 1,
@@ -176,7 +181,10 @@ pub fn parse_root(bytes: &[u8]) -> Result<Root, NotCanonical> {
         previous: form.previous,
         at: form.at,
         heads: heads
-            .map(|&HeadForm { chain, hash, sequence }| ChainHead { chain, head: Head { sequence, hash } })
+            .map(|&HeadForm { chain, hash, sequence }| ChainHead {
+                chain: ChainId::new(chain),
+                head: Head { sequence, hash },
+            })
             .collect(),
     })
 }

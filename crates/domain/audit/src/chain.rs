@@ -8,7 +8,6 @@
 use std::{collections::VecDeque, fmt, str::FromStr};
 
 use infirmary_kernel::{AccountId, Action, Event, Invalid, PatientId, Sha256Digest, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Entry,
@@ -16,8 +15,7 @@ use crate::{
 };
 
 /// Which of the chains of a log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainId(u16);
 
 impl ChainId {
@@ -30,10 +28,6 @@ impl ChainId {
 
     pub const fn get(self) -> u16 {
         self.0
-    }
-
-    pub(crate) fn is_only(&self) -> bool {
-        *self == Self::ONLY
     }
 }
 

@@ -101,6 +101,23 @@ impl Write for ResetPassword {
     }
 }
 
+struct Closed {
+    challenge: ChallengeId,
+    trail: Trail,
+}
+
+#[async_trait]
+impl Write for Closed {
+    fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<(), WriteError> {
+        let nobodys = doc! { "_id": id(self.challenge), "account": { "$exists": false } };
+        if transaction.delete(&CHALLENGES, nobodys).await? == 0 { Err(WriteError::Stale) } else { Ok(()) }
+    }
+}
+
 #[async_trait]
 impl CodeStore for MongoStore {
     async fn open(&self, opened: OpenedChallenge) -> Result<Admission, WriteError> {
@@ -137,6 +154,10 @@ impl CodeStore for MongoStore {
 
     async fn reset_password(&self, reset: ResetPassword) -> Result<(), WriteError> {
         self.write(&reset).await.map(|_| ())
+    }
+
+    async fn close(&self, challenge: ChallengeId, trail: Trail) -> Result<(), WriteError> {
+        self.write(&Closed { challenge, trail }).await.map(|_| ())
     }
 }
 
@@ -181,7 +202,7 @@ async fn count(transaction: &mut Transaction<'_>, request: &CountedRequest) -> R
         address: address.as_mut().map(|(_, counter)| counter),
         house: house.as_mut(),
     };
-    let admission = code_limits::admit(counters, request.max_per_day, request.at);
+    let admission = code_limits::admit(counters, request);
     // Of a refusal, only the number has changed; and not even that after the first one.
     if matches!(admission, Admission::Refused { first: false, .. }) {
         return Ok(admission);

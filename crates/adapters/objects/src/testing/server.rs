@@ -53,7 +53,8 @@ impl BucketServer {
     /// A new bucket, by its name. Blocks.
     pub fn bucket(&self) -> String {
         static COUNT: AtomicU64 = AtomicU64::new(1);
-        let name = format!("bucket-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        // Of letters and digits only: the client of Google writes all others as %2D and the like, which the server does not read.
+        let name = format!("bucket{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut stream = TcpStream::connect(self.address).expect("a server that listens");
         let request = format!(
             "PUT /{name} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",

@@ -155,7 +155,11 @@ pub async fn what_follows_a_place_comes_in_order(log: &(impl AuditLog + Journal)
         let mut verifier = Verifier::new(chain, Some(head));
         for (place, sealed) in all.iter().enumerate() {
             verifier.take(sealed).unwrap();
-            assert_eq!(after(place as u64, 1).await, [sealed.clone()], "in the order of the chain, not of the times");
+            assert_eq!(
+                after(place as u64, 1).await,
+                std::slice::from_ref(sealed),
+                "in the order of the chain, not of the times"
+            );
         }
         assert_eq!(verifier.finish().unwrap(), head);
         assert_eq!(after(head.sequence, 10).await, []);

@@ -17,8 +17,8 @@ use crate::{
 const MAX_CHAINS_READ: usize = 1_000;
 /// Chains whose heads are asked for at once.
 const HEADS_AT_ONCE: usize = 16;
-/// Instances that close at the same moment wait for each other so often.
-const MAX_CLOSINGS: usize = 16;
+/// Who loses to another instance that closes at the same moment tries again, so often: each time one root was made.
+const MAX_CLOSINGS: usize = 64;
 
 #[async_trait]
 impl AuditLog for MongoStore {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 pub mod dart;
+pub mod old_house;
 
 use std::{
     net::SocketAddr,

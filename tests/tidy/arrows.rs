@@ -122,9 +122,11 @@ fn arrows_point_inward() {
     for package in packages() {
         let allowed = may_need(&package.place);
         for need in package.needs.iter().filter(|need| need.name.starts_with("infirmary-")) {
-            // In its tests a crate sees itself, with the feature `test-support`, and an adapter has real parts beside it.
+            // In its tests a crate sees itself, with the feature `test-support`, and an adapter has real parts beside it; an
+            // application is spoken to by the clients of the tests.
             let beside = package.place.starts_with("crates/adapters/") && adapters.contains(&need.name);
-            let in_tests = need.kind == Kind::Dev && (need.name == package.name || beside);
+            let clients = package.place.starts_with("apps/") && need.name == name_of("tests");
+            let in_tests = need.kind == Kind::Dev && (need.name == package.name || beside || clients);
             if !in_tests && !allowed.contains(&need.name) {
                 against.push(format!("{} depends on {}", package.place, need.name));
             }

@@ -36,6 +36,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             Command::Verify(verify) => command::verify::run(&config, verify).await?,
             Command::Backup(backup) => command::backup::run(&config, backup).await?,
             Command::Restore(restore) => command::restore::run(&config, restore).await?,
+            Command::Import(import) => command::import::run(&config, import).await?,
             Command::Openapi => {}
         }
         Ok(())

@@ -40,7 +40,7 @@ use infirmary_system::{
 };
 use infirmary_whatsapp::{Settings, Token, TokenError, WhatsAppSender, WhatsAppWebhook};
 use infirmary_workflows::{
-    Inspection, IssueReport, Overview, OverviewQueries, RecordStudy, RegisterAccount, Registry, ReportIssuer,
+    Importer, Inspection, IssueReport, Overview, OverviewQueries, RecordStudy, RegisterAccount, Registry, ReportIssuer,
     StudyRecorder, SweepObjects,
 };
 
@@ -171,6 +171,72 @@ pub fn inspected(store: SqliteStore, objects: Arc<dyn Objects>, currency: Curren
     }
 }
 
+/// What an import works with.
+pub struct Importing {
+    pub importer: Arc<dyn Importer>,
+    pub accounts: Arc<dyn AccountStore>,
+    pub tasks: Arc<dyn TaskStore>,
+    pub objects: Arc<dyn Objects>,
+    pub receive_image: ReceiveImage,
+    pub receive_pdf: ReceivePdf,
+    pub entropy: Arc<dyn Entropy>,
+    pub gate: Gate,
+    /// For the verification at its end.
+    pub inspected: Inspected,
+}
+
+/// Opens the house to write to it. A dry run writes to a folder that goes away after it, and only reads the house, if there
+/// is one.
+pub async fn importing(config: &Config, dry_run_in: Option<&Path>) -> Result<Importing, StartError> {
+    choose_tls_provider();
+    let StoreUrl::Sqlite(path) = &config.store;
+    let (store, objects) = match dry_run_in {
+        None => {
+            make_private_folder(&config.data_dir)?;
+            if path.exists() && !config.secrets_dir.join(PEPPER_FILE).exists() {
+                return Err(StartError::SecretsGone { database: path.clone(), secrets: config.secrets_dir.clone() });
+            }
+            // Made now, if this is the beginning of the house.
+            Keyring::open(&config.secrets_dir, &GivenSecrets::default())?;
+            (SqliteStore::open(path, config.workers)?, open_objects(config).await?)
+        }
+        Some(folder) => {
+            let store = match path.exists() {
+                true => SqliteStore::open_to_read(path, config.workers)?,
+                false => SqliteStore::open(&folder.join("infirmary.db"), config.workers)?,
+            };
+            let objects = DiskObjects::open(&folder.join("objects")).map_err(StartError::Objects)?;
+            (store, Arc::new(objects) as Arc<dyn Objects>)
+        }
+    };
+    let (stores, currency) = (Stores::of(store.clone()), config.currency);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let gate = Gate::new(stores.journal, stores.receipts, clock, Arc::new(SystemIds::default()));
+    if dry_run_in.is_none() {
+        let tasks = EnsureTasks { gate: gate.clone(), tasks: stores.tasks.clone(), currency };
+        tasks.run().await.map_err(StartError::Tasks)?;
+    }
+    Ok(Importing {
+        importer: stores.importer,
+        accounts: stores.accounts,
+        tasks: stores.tasks,
+        receive_image: ReceiveImage {
+            gate: gate.clone(),
+            objects: objects.clone(),
+            reader: Arc::new(ImageFileReader::default()),
+        },
+        receive_pdf: ReceivePdf {
+            gate: gate.clone(),
+            objects: objects.clone(),
+            inspector: Arc::new(PdfGuard::default()),
+        },
+        entropy: Arc::new(OsEntropy),
+        gate,
+        inspected: inspected(store, objects.clone(), currency),
+        objects,
+    })
+}
+
 /// Every store port, by the one technology that the configuration names. The database is the transaction boundary, so
 /// they cannot be mixed.
 #[derive(Clone)]
@@ -200,6 +266,7 @@ struct Stores {
     registry: Arc<dyn Registry>,
     study_recorder: Arc<dyn StudyRecorder>,
     report_issuer: Arc<dyn ReportIssuer>,
+    importer: Arc<dyn Importer>,
 }
 
 impl Stores {
@@ -208,7 +275,7 @@ impl Stores {
         S: Journal + Receipts + Leases + Sweep + Readiness + Outbox + MessageLog,
         S: AccountStore + InvitationStore + SessionStore + AttemptStore + CodeStore + FactorStore,
         S: PatientStore + DiagnosisStore + TaskStore + ImageStore + ReportStore + AuditLog + Ledger + LedgerQueries,
-        S: Overview + Registry + StudyRecorder + ReportIssuer + 'static,
+        S: Overview + Registry + StudyRecorder + ReportIssuer + Importer + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -236,7 +303,8 @@ impl Stores {
             overview: store.clone(),
             registry: store.clone(),
             study_recorder: store.clone(),
-            report_issuer: store,
+            report_issuer: store.clone(),
+            importer: store,
         }
     }
 }

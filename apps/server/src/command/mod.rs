@@ -4,6 +4,7 @@ pub mod admin;
 pub mod backup;
 pub mod demo;
 mod error;
+pub mod import;
 pub mod openapi;
 pub mod restore;
 pub mod serve;
@@ -36,6 +37,8 @@ pub enum Command {
     Backup(backup::Backup),
     /// Make a house of an archive, where none is
     Restore(restore::Restore),
+    /// Take over the data and files of the replaced system; can be repeated, and takes what is new
+    Import(import::Import),
     /// Print the OpenAPI document
     Openapi,
 }

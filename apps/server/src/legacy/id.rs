@@ -3,7 +3,7 @@
 //! the replaced system find it under the name that they know. See ADR 0040.
 
 use infirmary_auth::Account;
-use infirmary_kernel::Id;
+use infirmary_kernel::{Id, Timestamp};
 use uuid::Uuid;
 
 /// The name of a MongoDB document: seconds since 1970, then 64 bits that make it unique.
@@ -59,6 +59,16 @@ impl ObjectId {
         bytes[..4].copy_from_slice(&seconds.to_be_bytes());
         bytes[4..].copy_from_slice(&unique.to_be_bytes());
         Some(Self(bytes))
+    }
+
+    pub fn seconds(self) -> u64 {
+        self.parts().0
+    }
+
+    /// To the second.
+    pub fn made_at(self) -> Timestamp {
+        let (seconds, _) = self.parts();
+        Timestamp::from_unix_ms(i64::try_from(seconds * MILLIS).unwrap_or(0))
     }
 
     pub fn to_id<T>(self) -> Id<T> {

@@ -2,5 +2,6 @@
 //! a phone number is written, which words mean what. Pure. Its routes are `http/legacy`, its import `command/import`.
 
 pub mod id;
+pub mod money;
 pub mod phone;
 pub mod words;

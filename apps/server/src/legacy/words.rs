@@ -1,7 +1,7 @@
 //! The replaced system's words, and what they are here.
 
 use infirmary_imaging::Modality;
-use infirmary_kernel::{Role, TaskCode};
+use infirmary_kernel::{Role, TaskCode, fold};
 
 /// Exactly so, in capitals and without.
 const ACCOUNT_TYPES: [(&str, Role); 4] =
@@ -73,6 +73,14 @@ pub fn task_of(bill: &str) -> Option<TaskCode> {
         .iter()
         .find(|(_, known, _)| *known == code.as_str())
         .and_then(|(.., task)| TaskCode::parse(task).ok())
+}
+
+/// Of the name of a task: `Chest X-Ray (2 views)` is `CHEST-X-RAY-2-VIEWS`.
+pub fn task_code(name: &str) -> Option<TaskCode> {
+    let folded = fold(name).to_uppercase();
+    let words: Vec<&str> = folded.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let code: String = words.join("-").chars().take(TaskCode::MAX_CHARS).collect();
+    TaskCode::parse(code.trim_end_matches('-')).ok()
 }
 
 #[cfg(test)]

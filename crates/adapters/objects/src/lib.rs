@@ -18,6 +18,7 @@
 mod bucket;
 mod connect;
 mod disk;
+mod foreign;
 mod reading;
 mod staging;
 #[cfg(feature = "test-support")]
@@ -26,3 +27,4 @@ pub mod testing;
 pub use bucket::BucketObjects;
 pub use connect::{BucketLimits, BucketSettings, Service};
 pub use disk::DiskObjects;
+pub use foreign::{ForeignFile, ForeignFiles};

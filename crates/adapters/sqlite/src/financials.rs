@@ -44,7 +44,7 @@ macro_rules! outstanding {
         concat!("(c.amount - ", paid!(), " + ", refunded!(), ")")
     };
 }
-pub(super) use {charge_columns, outstanding, paid, refunded};
+pub(crate) use {charge_columns, outstanding, paid, refunded};
 
 #[async_trait]
 impl Ledger for SqliteStore {
@@ -184,7 +184,7 @@ pub(crate) fn void_charge(transaction: &Transaction<'_>, id: ChargeId, void: &Vo
     unless_stale(changed)
 }
 
-fn insert_payment(transaction: &Transaction<'_>, new: &Payment) -> Result<(), WriteError> {
+pub(crate) fn insert_payment(transaction: &Transaction<'_>, new: &Payment) -> Result<(), WriteError> {
     transaction
         .prepare_cached(
             "INSERT INTO payments (id, patient, amount, currency, method, received_at, received_by)

@@ -20,6 +20,7 @@ mod diagnosis;
 mod factors;
 mod financials;
 mod imaging;
+mod import;
 mod inspection;
 mod invitations;
 mod leases;

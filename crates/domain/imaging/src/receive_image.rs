@@ -42,6 +42,11 @@ impl ReceiveImage {
         Ok(self.intake(declared_type, file_name))
     }
 
+    /// The same for the command line, which brings in what another system kept: who may run it may read the store.
+    pub fn begin_by_operator(&self) -> Intake {
+        self.intake(None, None)
+    }
+
     fn intake(&self, declared_type: Option<&str>, file_name: Option<&str>) -> Intake {
         Intake {
             objects: self.objects.clone(),
@@ -152,6 +157,12 @@ impl ReceivedImage {
     pub fn named(self, file_name: &str) -> Result<Self, ImagingError> {
         ending_agrees(self.format, file_name)?;
         Ok(Self { file_name: FileName::of_upload(file_name), ..self })
+    }
+
+    /// The image under the name that it was kept by elsewhere, whatever its ending: nobody declares anything by it.
+    #[must_use]
+    pub fn known_as(self, file_name: &str) -> Self {
+        Self { file_name: FileName::of_upload(file_name), ..self }
     }
 
     pub fn bytes(&self) -> u64 {

@@ -49,6 +49,14 @@ impl ReceivePdf {
         self.receive(sent_name, bytes).await
     }
 
+    /// The same for the command line, which brings in what another system kept: who may run it may read the store.
+    pub async fn run_by_operator<E: fmt::Display>(
+        &self,
+        bytes: impl Stream<Item = Result<Bytes, E>>,
+    ) -> Result<ReceivedPdf, ReportError> {
+        self.receive(None, bytes).await
+    }
+
     async fn receive<E: fmt::Display>(
         &self,
         sent_name: Option<&str>,

@@ -7,6 +7,7 @@
 //! - What is decided is decided in pure functions, from what was read, so a store may write the value again from the start.
 
 mod error;
+mod import;
 mod inspection;
 mod issue_report;
 mod overview;
@@ -18,16 +19,18 @@ mod sweep_objects;
 mod verify_house;
 
 pub use error::WorkflowError;
+pub use import::{Imported, ImportedId, ImportedRecord};
 pub use inspection::{Flaw, HouseCounts, NamedObject, ObjectOwner, RecordLaw};
 pub use issue_report::{IssueReport, Issued};
 pub use overview::{
     DiagnosisDetail, ListedDiagnosis, ListedImage, MAX_NAMED_PATIENTS, OverviewQueries, PatientCounts, PatientSummary,
 };
 pub use ports::{
-    Inspection, IssuedReport, Overview, RecordedStudy, RegisteredAccount, Registry, ReportIssuer, StudyRecorder,
+    Importer, Inspection, IssuedReport, Overview, RecordedStudy, RegisteredAccount, Registry, ReportIssuer,
+    StudyRecorder,
 };
 #[cfg(feature = "test-support")]
-pub use ports::{MockInspection, MockOverview, MockRegistry, MockReportIssuer, MockStudyRecorder};
+pub use ports::{MockImporter, MockInspection, MockOverview, MockRegistry, MockReportIssuer, MockStudyRecorder};
 pub use record_study::{NewStudyRecord, RecordStudy, StudyRecord};
 pub use register_account::{NewRegistration, RegisterAccount};
 pub use strays::STRAY_HOURS;

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use infirmary_auth::NewAccount;
@@ -7,12 +7,12 @@ use infirmary_financials::Charge;
 use infirmary_kernel::{
     AccountId, DiagnosisId, Page, PageRequest, PatientId, PersonName, StoreError, Trail, WriteError, Written,
 };
-use infirmary_patients::Patient;
+use infirmary_patients::{Mrn, Patient};
 use infirmary_reports::Report;
 
 use crate::{
-    DiagnosisDetail, Flaw, HouseCounts, ListedDiagnosis, NamedObject, ObjectOwner, PatientCounts, RecordLaw,
-    StudyRecord,
+    DiagnosisDetail, Flaw, HouseCounts, Imported, ImportedId, ListedDiagnosis, NamedObject, ObjectOwner, PatientCounts,
+    RecordLaw, StudyRecord,
 };
 
 /// Somebody who registered themselves: the account with its session, and the patient record that it is for.
@@ -76,6 +76,27 @@ pub struct IssuedReport {
 #[async_trait]
 pub trait ReportIssuer: Send + Sync {
     async fn issue_report(&self, issued: IssuedReport) -> Result<Written, WriteError>;
+}
+
+/// Takes records of another system, many at a time.
+///
+/// Laws
+/// - `import` adds the records of a batch in their order and in one transaction, each with its event, and gives how many it
+///   added. On an error none of them is there.
+/// - A record whose id is there is left alone, with all that belongs to it: the same batch again adds nothing.
+/// - The charge of a study or a report may be there, by hand: then it is linked to them, and stays what it is beside.
+/// - A study is left alone, too, when its diagnosis has one; a report when that version of the diagnosis has one, or the
+///   report on the diagnosis was charged; and a payment when what it would pay is not owed any more: somebody did it here
+///   meanwhile.
+/// - The laws of uniqueness of the domains hold, with their names.
+/// - `known` gives those of the ids that are there.
+/// - `reserve_mrns` gives the first of so many record numbers in a row, which are given to nobody else.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait Importer: Send + Sync {
+    async fn import(&self, batch: Vec<Imported>) -> Result<u64, WriteError>;
+    async fn known(&self, ids: &[ImportedId]) -> Result<HashSet<ImportedId>, StoreError>;
+    async fn reserve_mrns(&self, count: u64) -> Result<Mrn, StoreError>;
 }
 
 /// Reads that span domains, each of one moment and in a fixed number of queries, whatever the number of rows.

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, get, http::StatusCode, post, web};
 use infirmary_diagnosis::{DiagnosisError, NewTask, Task};
-use infirmary_kernel::{LongText, Receipt, Role, ShortText, TaskCode, fold};
+use infirmary_kernel::{LongText, Receipt, Role, ShortText};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -10,10 +10,13 @@ use super::{
     JSON, Refusal,
     body::{Unread, loose, required},
     caller::{Known, only},
-    documents::{TaskBody, money},
+    documents::TaskBody,
     json, lists,
 };
-use crate::http::App;
+use crate::{
+    http::App,
+    legacy::{money::money, words},
+};
 
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     config.service(list).service(create);
@@ -43,6 +46,7 @@ struct NewTaskBody {
     cost: Option<String>,
 }
 
+const NO_CODE: Refusal = Refusal::bad("taskName needs letters from A to Z or digits, to make a code of");
 const ALL_FIELDS: &str = "all fields are required";
 
 /// Add a task; its code is made of its name
@@ -55,7 +59,7 @@ async fn create(app: web::Data<App>, Known(caller): Known, body: Unread) -> Resu
     let (name, cost) = (required(name, ALL_FIELDS)?, required(cost, ALL_FIELDS)?);
     let price = money(&cost, app.tasks.create.currency);
     let new = NewTask {
-        code: code_of(&name)?,
+        code: words::task_code(&name).ok_or(NO_CODE)?,
         name: ShortText::parse(&name).map_err(|invalid| invalid.at("/taskName"))?,
         description: LongText::parse(description.as_deref().unwrap_or("")).map_err(|invalid| invalid.at("/Desc"))?,
         price: price.ok_or(Refusal::bad("Cost must be an amount such as 299"))?,
@@ -70,13 +74,4 @@ async fn create(app: web::Data<App>, Known(caller): Known, body: Unread) -> Resu
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// `Chest X-Ray (2 views)` is `CHEST-X-RAY-2-VIEWS`.
-fn code_of(name: &str) -> Result<TaskCode, Refusal> {
-    let folded = fold(name).to_uppercase();
-    let words: Vec<&str> = folded.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let code: String = words.join("-").chars().take(TaskCode::MAX_CHARS).collect();
-    TaskCode::parse(code.trim_end_matches('-'))
-        .map_err(|_| Refusal::bad("taskName needs letters from A to Z or digits, to make a code of"))
 }

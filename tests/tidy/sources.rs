@@ -89,9 +89,6 @@ fn every_domain_crate_has_the_same_front() {
             assert!(exists(&format!("{src}/{file}")), "{src}/{file} is not there");
         }
         let testing = ["testing/laws.rs", "testing.rs"].iter().any(|file| exists(&format!("{src}/{file}")));
-        assert!(testing || WITHOUT_LAWS.contains(&krate.as_str()), "{src}/testing has no laws of the ports");
+        assert!(testing, "{src}/testing has no laws of the ports");
     }
 }
-
-/// Their ports are each of several stores at once: the laws are proved where there is such a store, in its adapter.
-const WITHOUT_LAWS: &[&str] = &["workflows"];

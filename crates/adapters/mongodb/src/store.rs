@@ -58,6 +58,9 @@ const MIN_WIRE_VERSION: i32 = 17;
 const DEFAULT_DATABASE: &str = "infirmary";
 
 const SERVER_SELECTION_TIMEOUT_SECONDS: u64 = 5;
+/// How often each server is asked what it is. After an error it may count as gone until the next answer, so this is well
+/// below the time for which one is looked for.
+const HEARTBEAT_SECONDS: u64 = 2;
 const CONNECT_TIMEOUT_SECONDS: u64 = 5;
 /// How long the primary waits for the majority before it says that it cannot tell.
 const MAJORITY_TIMEOUT_SECONDS: u64 = 5;
@@ -215,6 +218,7 @@ fn configure(options: &mut ClientOptions, commands: &Commands) {
     options.retry_writes = Some(true);
     let seconds = Duration::from_secs;
     options.server_selection_timeout.get_or_insert(seconds(SERVER_SELECTION_TIMEOUT_SECONDS));
+    options.heartbeat_freq.get_or_insert(seconds(HEARTBEAT_SECONDS));
     options.connect_timeout.get_or_insert(seconds(CONNECT_TIMEOUT_SECONDS));
     options.max_pool_size.get_or_insert(MAX_CONNECTIONS);
     options.max_connecting.get_or_insert(MAX_CONNECTIONS_MADE_AT_ONCE);

@@ -35,7 +35,7 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// A store on a database of its own. `None`, with the reason on the standard output, where there is no server.
 pub async fn store() -> Option<(MongoStore, TestDatabase)> {
     let database = database()?;
-    Some((database.open().await, database))
+    Some((database.open_as_another_would().await, database))
 }
 
 /// A name that no other test uses, on the server of this test binary.
@@ -44,7 +44,12 @@ pub fn database() -> Option<TestDatabase> {
         Ok(server) => {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let name = format!("infirmary_test_{}_{number}", std::process::id());
-            Some(TestDatabase { address: server.address_of(&name), name, external: server.external })
+            Some(TestDatabase {
+                address: server.address_of(&name),
+                name,
+                external: server.external,
+                seed: (number + 1) << 48,
+            })
         }
         Err(why) => {
             let required = env::var("INFIRMARY_TEST_REQUIRE").is_ok_and(|required| required.contains("mongodb"));
@@ -60,6 +65,7 @@ pub struct TestDatabase {
     pub address: String,
     pub name: String,
     external: bool,
+    seed: u64,
 }
 
 impl TestDatabase {
@@ -69,10 +75,35 @@ impl TestDatabase {
         MongoStore::open(&self.address, Arc::new(entropy)).await.expect("the test server is one that is accepted")
     }
 
+    /// One more that draws what the first one drew, chance by chance.
+    pub async fn open_as_another_would(&self) -> MongoStore {
+        MongoStore::open(&self.address, Arc::new(CountingEntropy::starting_at(self.seed))).await.expect("accepted")
+    }
+
     /// To look at what is there, or to spoil it.
     pub async fn client(&self) -> mongodb::Database {
         Client::with_uri_str(&self.address).await.expect("an address").database(&self.name)
     }
+}
+
+/// A database on a server of its own, for what is done to a whole server. `None` also where the server is another's.
+pub fn lone_database() -> Option<(TestDatabase, impl Drop + Send + Sync + use<>)> {
+    database()?;
+    let server = Server::start(&Server::program().ok()?, &[]).expect("a server that can be started once can be twice");
+    let name = "infirmary_test".to_owned();
+    Some((TestDatabase { address: server.address_of(&name), name, external: false, seed: 1 << 48 }, server))
+}
+
+/// A server of its own that is no replica set. `None` also where the server is another's.
+pub struct Standalone {
+    pub address: String,
+    _server: Server,
+}
+
+pub fn standalone() -> Option<Standalone> {
+    let program = Server::program().ok()?;
+    let server = Server::start(&program, &["--standalone"]).expect("a server that can be started once can be twice");
+    Some(Standalone { address: server.address.clone(), _server: server })
 }
 
 impl Drop for TestDatabase {
@@ -106,20 +137,31 @@ struct Server {
     address: String,
     external: bool,
     /// Open for as long as this process lives: when it closes, the server is stopped.
-    _alive: Option<ChildStdin>,
-    _keeper: Option<Child>,
+    alive: Option<ChildStdin>,
+    keeper: Option<Child>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.alive = None;
+        if let Some(mut keeper) = self.keeper.take() {
+            let _ = keeper.wait();
+        }
+    }
 }
 
 impl Server {
     fn find() -> Result<Self, String> {
         if let Ok(address) = env::var("INFIRMARY_TEST_MONGODB") {
-            return Ok(Self { address, external: true, _alive: None, _keeper: None });
+            return Ok(Self { address, external: true, alive: None, keeper: None });
         }
+        Self::start(&Self::program()?, &[])
+    }
+
+    fn program() -> Result<PathBuf, String> {
         let named = env::var_os("INFIRMARY_TEST_MONGODB_SERVER").map(PathBuf::from);
-        let program = named.or_else(|| on_path("secantusd-rs")).or_else(|| on_path("secantusd-py")).ok_or(
-            "no MongoDB server; set INFIRMARY_TEST_MONGODB or INFIRMARY_TEST_MONGODB_SERVER, or `pip install SecantusDB`",
-        )?;
-        Self::start(&program, &[])
+        let none = "no MongoDB server; set INFIRMARY_TEST_MONGODB or INFIRMARY_TEST_MONGODB_SERVER, or `pip install SecantusDB`";
+        named.or_else(|| on_path("secantusd-rs")).or_else(|| on_path("secantusd-py")).ok_or_else(|| none.to_owned())
     }
 
     fn start(program: &PathBuf, options: &[&str]) -> Result<Self, String> {
@@ -144,7 +186,7 @@ impl Server {
             .spawn()
             .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
         let address = format!("mongodb://127.0.0.1:{port}/");
-        let server = Self { _alive: keeper.stdin.take(), _keeper: Some(keeper), address, external: false };
+        let server = Self { alive: keeper.stdin.take(), keeper: Some(keeper), address, external: false };
         server.answers()?;
         Ok(server)
     }

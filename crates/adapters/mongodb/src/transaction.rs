@@ -23,7 +23,7 @@ use crate::{
     failures::{duplicate, is_conflict, is_transient, is_unknown_commit, reason},
     reads::Query,
     schema::{AUDIT, CLAIMS, Collection, TURNS},
-    store::{QUERY_TIMEOUT, majority},
+    store::{QUERY_TIMEOUT, answered, majority},
 };
 
 /// How often a transaction is begun whose server or connection fails. One that only meets others that write the same goes
@@ -396,11 +396,16 @@ impl<'a> Transaction<'a> {
 
     async fn commit(mut self, committing: &AtomicBool) -> Result<(), Failed> {
         committing.store(true, Ordering::Relaxed);
+        let undecided = Undecided { store: self.store.clone(), session: Some(self.session.id().clone()) };
         let mut tries = 0;
         loop {
-            let Err(error) = self.session.commit_transaction().await else { return Ok(()) };
+            let Err(error) = self.session.commit_transaction().await else {
+                undecided.decided();
+                return Ok(());
+            };
             tries += 1;
             if is_transient(&error) {
+                undecided.decided();
                 // Nothing of it happened; of a try before whose answer was lost, that is not as sure.
                 committing.store(tries > 1, Ordering::Relaxed);
                 return Err(if is_conflict(&error) { Failed::Met } else { Failed::Server(reason(&error)) });
@@ -410,5 +415,33 @@ impl<'a> Transaction<'a> {
             }
             self.store.pause(tries).await;
         }
+    }
+}
+
+/// A commit that was sent, and whose outcome is not known. When it is given up as that, the server may not even have got it:
+/// then what the transaction has written would keep others out until the server is tired of it, which takes a minute. So its
+/// session is ended there, and with it the transaction, unless that was committed.
+struct Undecided {
+    store: MongoStore,
+    session: Option<Document>,
+}
+
+impl Undecided {
+    fn decided(mut self) {
+        self.session = None;
+    }
+}
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) else { return };
+        let store = self.store.clone();
+        runtime.spawn(async move {
+            let admin = store.client().database("admin");
+            // Who uses the session next, if it is that soon, hears that its transaction is gone, and runs it again.
+            if let Err(error) = answered(admin.run_command(doc! { "killSessions": [session] })).await {
+                tracing::warn!(%error, "a transaction that was given up may keep others out for a while");
+            }
+        });
     }
 }

@@ -19,6 +19,11 @@ mod patients {
     infirmary_patients::patient_store_laws!(store);
 }
 
+mod registry {
+    use super::store;
+    infirmary_workflows::registry_laws!(store);
+}
+
 mod leases {
     use super::store;
     infirmary_kernel::lease_laws!(store);

@@ -18,6 +18,9 @@ mod strays;
 mod sweep_objects;
 mod verify_house;
 
+#[cfg(feature = "test-support")]
+pub mod testing;
+
 pub use error::WorkflowError;
 pub use import::{Imported, ImportedId, ImportedRecord};
 pub use inspection::{Flaw, HouseCounts, NamedObject, ObjectOwner, RecordLaw};

@@ -1,6 +1,8 @@
-//! An account and its patient record are written together.
+//! The laws of [`Registry`], where its store is that of accounts, patients and the audit log, too:
+//! `infirmary_workflows::registry_laws!(make_store)`, where `make_store` is an async function that gives a store and whatever
+//! has to live as long as it does.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop")]
+#![allow(clippy::unwrap_used, reason = "a law that does not hold is a panic")]
 
 use infirmary_audit::AuditLog;
 use infirmary_auth::{
@@ -11,14 +13,34 @@ use infirmary_kernel::{
     testing::{fresh_id, trail},
 };
 use infirmary_patients::{Mrn, Patient, PatientStore, testing::patient};
-use infirmary_sqlite::SqliteStore;
-use infirmary_workflows::{RegisteredAccount, Registry};
-use tempfile::TempDir;
 
-fn store() -> (SqliteStore, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("infirmary.db"), 1).unwrap();
-    (store, folder)
+use crate::{RegisteredAccount, Registry};
+
+pub use infirmary_kernel::testing::made;
+
+#[macro_export]
+macro_rules! registry_laws {
+    ($make:path) => {
+        $crate::registry_laws!(@each $make:
+            account_password_session_patient_and_event_are_all_there
+            a_failing_member_leaves_nothing_visible
+            of_sixteen_registrations_with_one_email_one_is_there_with_its_record);
+    };
+    (@each $make:path: $($law:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $law() {
+            let Some((store, _keep)) = $crate::testing::laws::made($make().await) else { return };
+            $crate::testing::laws::$law(&store).await;
+        })*
+    };
+}
+
+/// The store of a house.
+pub trait House: Registry + AccountStore + SessionStore + PatientStore + AuditLog {}
+impl<S: Registry + AccountStore + SessionStore + PatientStore + AuditLog> House for S {}
+
+async fn entries(store: &impl House) -> u64 {
+    store.heads().await.unwrap().chains.iter().map(|chain| chain.head.sequence).sum()
 }
 
 fn session(account: &Account) -> Session {
@@ -46,23 +68,19 @@ fn registered(email: &str, mrn: Mrn) -> RegisteredAccount {
     RegisteredAccount { account, patient, trail: trail(Action::ACCOUNT_REGISTER) }
 }
 
-#[tokio::test]
-async fn account_password_session_patient_and_event_are_all_there() {
-    let (store, _folder) = store();
+pub async fn account_password_session_patient_and_event_are_all_there(store: &impl House) {
     let new = registered("ada@example.org", store.next_mrn().await.unwrap());
     store.register_account(new.clone()).await.unwrap();
     let NewAccount { account, password, session } = new.account;
     let session = session.unwrap();
     let credential = Credential { account: account.clone(), password: Some(password) };
     assert_eq!(store.credential(&account.email).await.unwrap(), Some(credential));
-    assert_eq!(SessionStore::find(&store, session.id).await.unwrap(), Some((session, account)));
-    assert_eq!(PatientStore::find(&store, new.patient.id).await.unwrap(), Some(new.patient));
-    assert_eq!(store.heads().await.unwrap().exported().sequence, 1);
+    assert_eq!(SessionStore::find(store, session.id).await.unwrap(), Some((session, account)));
+    assert_eq!(PatientStore::find(store, new.patient.id).await.unwrap(), Some(new.patient));
+    assert_eq!(entries(store).await, 1);
 }
 
-#[tokio::test]
-async fn a_failing_member_leaves_nothing_visible() {
-    let (store, _folder) = store();
+pub async fn a_failing_member_leaves_nothing_visible(store: &impl House) {
     let first = registered("ada@example.org", store.next_mrn().await.unwrap());
     store.register_account(first.clone()).await.unwrap();
 
@@ -74,20 +92,18 @@ async fn a_failing_member_leaves_nothing_visible() {
         let refused = store.register_account(second.clone()).await;
         assert!(matches!(refused, Err(WriteError::Conflict { law }) if law == expected), "{refused:?}");
         let (account, session) = (second.account.account, second.account.session.unwrap());
-        assert_eq!(AccountStore::find(&store, account.id).await.unwrap(), None);
-        assert_eq!(SessionStore::find(&store, session.id).await.unwrap(), None);
-        assert_eq!(PatientStore::find(&store, second.patient.id).await.unwrap(), None);
+        assert_eq!(AccountStore::find(store, account.id).await.unwrap(), None);
+        assert_eq!(SessionStore::find(store, session.id).await.unwrap(), None);
+        assert_eq!(PatientStore::find(store, second.patient.id).await.unwrap(), None);
         let known = store.credential(&account.email).await.unwrap().map(|known| known.account.id);
         assert_eq!(known, (account.email == first.account.account.email).then_some(first.account.account.id));
     }
-    assert_eq!(AccountStore::list(&store, None, &PageRequest::default()).await.unwrap().items.len(), 1);
-    assert_eq!(PatientStore::list(&store, &PageRequest::default()).await.unwrap().items.len(), 1);
-    assert_eq!(store.heads().await.unwrap().exported().sequence, 1, "no event tells of what did not happen");
+    assert_eq!(AccountStore::list(store, None, &PageRequest::default()).await.unwrap().items.len(), 1);
+    assert_eq!(PatientStore::list(store, &PageRequest::default()).await.unwrap().items.len(), 1);
+    assert_eq!(entries(store).await, 1, "no event tells of what did not happen");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_sixteen_registrations_with_one_email_one_is_there_with_its_record() {
-    let (store, _folder) = store();
+pub async fn of_sixteen_registrations_with_one_email_one_is_there_with_its_record(store: &impl House) {
     let mut tries = Vec::new();
     for _ in 0..16 {
         tries.push(registered("ada@example.org", store.next_mrn().await.unwrap()));
@@ -98,7 +114,7 @@ async fn of_sixteen_registrations_with_one_email_one_is_there_with_its_record() 
     }))
     .await;
     let winners: Vec<Patient> = outcomes.into_iter().filter_map(Result::ok).collect();
-    assert_eq!(PatientStore::list(&store, &PageRequest::default()).await.unwrap().items, winners);
+    assert_eq!(PatientStore::list(store, &PageRequest::default()).await.unwrap().items, winners);
     let email: EmailAddress = "ada@example.org".parse().unwrap();
     let account = store.credential(&email).await.unwrap().unwrap().account;
     assert_eq!([account.patient], [Some(winners[0].id)]);

@@ -1,0 +1,290 @@
+//! The server fails in every way that it has: whatever is answered is true, and the same write again has one effect.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
+use infirmary_audit::{AuditLog, verify_log};
+use infirmary_auth::{Account, AccountStore, ChangedAccount, NewAccount, PasswordHash, law, testing::account};
+use infirmary_kernel::{
+    Action, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, Role, StoreError, Subject,
+    Timestamp, WriteError, Written,
+    testing::{caller, fresh_id, trail, trail_with_claim},
+};
+use infirmary_mongodb::{MongoStore, testing};
+use infirmary_patients::{Patient, PatientStore, RegisteredPatient, testing::patient};
+use mongodb::bson::{Document, doc};
+
+/// What the server does to a command.
+#[derive(Debug, Clone)]
+#[expect(dead_code, reason = "the kind is for who reads of a failure")]
+struct Fault {
+    kind: &'static str,
+    command: &'static str,
+    /// To so many of them; 0: to all.
+    times: i32,
+    data: Document,
+}
+
+/// Each failing command, in each way, once and for good.
+fn faults(commands: &[&'static str]) -> Vec<Fault> {
+    let kinds = [
+        ("interrupted at shutdown", doc! { "errorCode": 11_600 }),
+        ("shutdown in progress", doc! { "errorCode": 91 }),
+        ("not the primary any more", doc! { "errorCode": 10_107 }),
+        ("write conflict", doc! { "errorCode": 112, "errorLabels": ["TransientTransactionError"] }),
+        ("closed connection", doc! { "closeConnection": true }),
+        ("majority not reached in time", doc! { "writeConcernError": { "code": 64, "errmsg": "waiting timed out" } }),
+        ("slow", doc! { "blockConnection": true, "blockTimeMS": 30 }),
+    ];
+    let mut faults = Vec::new();
+    for command in commands {
+        for (kind, data) in &kinds {
+            // A conflict that never ends is not one: it would be tried until the time of a write is over.
+            for times in if *kind == "write conflict" { [1, 3] } else { [1, 0] } {
+                faults.push(Fault { kind, command, times, data: data.clone() });
+            }
+        }
+    }
+    faults
+}
+
+struct House {
+    store: MongoStore,
+    database: testing::TestDatabase,
+    client: mongodb::Client,
+    _server: Box<dyn std::any::Any + Send + Sync>,
+}
+
+impl House {
+    async fn new() -> Option<Self> {
+        let (mut database, server) = testing::lone_database()?;
+        let plain = database.address.clone();
+        // The fail point is for the connections of this name only.
+        database.address = format!("{plain}?heartbeatFrequencyMS=500&appName={}", database.name);
+        let client = mongodb::Client::with_uri_str(&plain).await.unwrap();
+        Some(Self { store: database.open().await, database, client, _server: Box::new(server) })
+    }
+
+    async fn arm(&self, fault: &Fault) {
+        let mut data = fault.data.clone();
+        data.insert("failCommands", vec![fault.command]);
+        data.insert("appName", self.database.name.as_str());
+        let mode =
+            if fault.times == 0 { "alwaysOn".into() } else { mongodb::bson::Bson::from(doc! { "times": fault.times }) };
+        self.configure(doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data }).await;
+    }
+
+    async fn disarm(&self) {
+        self.configure(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await;
+    }
+
+    async fn configure(&self, command: Document) {
+        self.client.database("admin").run_command(command).await.unwrap();
+    }
+
+    async fn holds(&self, context: &str) {
+        let exported = self.store.close(at()).await.unwrap();
+        let verification = verify_log(&self.store, Some(exported), |_| {}).await.unwrap();
+        assert_eq!(verification.fault, None, "{context}");
+    }
+
+    /// How many entries tell of a record.
+    async fn entries_of(&self, id: uuid::Uuid) -> usize {
+        let everything = doc! {};
+        let mut found = 0;
+        let mut cursor =
+            self.client.database(&self.database.name).collection::<Document>("audit").find(everything).await.unwrap();
+        while cursor.advance().await.unwrap() {
+            let entry = cursor.deserialize_current().unwrap();
+            let form = entry.get_binary_generic("form").unwrap();
+            found += usize::from(String::from_utf8_lossy(form).contains(&id.to_string()));
+        }
+        found
+    }
+}
+
+fn at() -> Timestamp {
+    Timestamp::from_unix_ms(1_772_355_600_000)
+}
+
+fn is_honest<T: std::fmt::Debug>(result: &Result<T, WriteError>) -> bool {
+    matches!(result, Ok(_) | Err(WriteError::Store(StoreError::Unavailable { .. } | StoreError::OutcomeUnknown { .. })))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_with_a_key_has_one_effect_however_the_server_fails() {
+    let Some(house) = House::new().await else { return };
+    let faults = faults(&["insert", "commitTransaction", "find"]);
+    let mut answers = std::collections::BTreeMap::new();
+    for (number, fault) in faults.iter().enumerate() {
+        let new = patient("Ada Lovelace", house.store.next_mrn().await.unwrap());
+        let claim = Claim {
+            account: fresh_id(),
+            key: IdempotencyKey::parse("key").unwrap(),
+            fingerprint: Fingerprint::of([b"ada".as_slice()]),
+            receipt: Receipt::from_bytes(number.to_string().into_bytes()),
+            at: at(),
+        };
+        let mut event = trail(Action::PATIENT_REGISTER);
+        event.event.subject = Subject::patient(new.id);
+        let registered = RegisteredPatient {
+            patient: new.clone(),
+            trail: infirmary_kernel::Trail { claim: Some(claim.clone()), ..event },
+        };
+
+        house.arm(fault).await;
+        let first = house.store.register(registered.clone()).await;
+        house.disarm().await;
+        assert!(is_honest(&first), "{fault:?}: {first:?}");
+        *answers.entry(answer(&first)).or_insert(0) += 1;
+        let there = PatientStore::find(&house.store, new.id).await.unwrap().is_some();
+        let claimed = Receipts::find(&house.store, claim.account, &claim.key).await.unwrap().is_some();
+        assert_eq!(there, claimed, "{fault:?}: the claim is there with the write, and not without it");
+        match &first {
+            Ok(written) => assert!(there && *written == Written::Now, "{fault:?}: {written:?}"),
+            Err(WriteError::Store(StoreError::Unavailable { .. })) => assert!(!there, "{fault:?}"),
+            Err(_) => {}
+        }
+
+        let again = house.store.register(registered).await;
+        let again = again.unwrap_or_else(|error| panic!("{fault:?}, after {first:?}: {error:?}"));
+        let expected = if there { Written::Before(claim.receipt) } else { Written::Now };
+        assert_eq!(again, expected, "{fault:?}, after {first:?}");
+        assert_eq!(PatientStore::find(&house.store, new.id).await.unwrap(), Some(new.clone()), "{fault:?}");
+        assert_eq!(house.entries_of(new.id.as_uuid()).await, 1, "{fault:?}: one effect, one entry");
+    }
+    house.holds("registrations").await;
+    println!("{} faults: {answers:?}", faults.len());
+}
+
+fn answer<T>(result: &Result<T, WriteError>) -> &'static str {
+    match result {
+        Ok(_) => "done",
+        Err(WriteError::Store(StoreError::Unavailable { .. })) => "unavailable",
+        Err(WriteError::Store(StoreError::OutcomeUnknown { .. })) => "unknown",
+        Err(_) => "refused",
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_without_a_key_is_there_whole_or_not_at_all() {
+    let Some(house) = House::new().await else { return };
+    for (number, fault) in faults(&["insert", "update", "commitTransaction"]).iter().enumerate() {
+        let new = account(&format!("a{number}@example.org"), Role::Admin);
+        let password = PasswordHash::from_stored("x".to_owned());
+        let created = NewAccount { account: new.clone(), password, session: None };
+        house.arm(fault).await;
+        let first = house.store.create(created, trail(Action::ACCOUNT_REGISTER)).await;
+        house.disarm().await;
+        assert!(is_honest(&first), "{fault:?}: {first:?}");
+        let found = AccountStore::find(&house.store, new.id).await.unwrap();
+        match &first {
+            Ok(()) => assert_eq!(found.as_ref(), Some(&new), "{fault:?}"),
+            Err(WriteError::Store(StoreError::Unavailable { .. })) => assert_eq!(found, None, "{fault:?}"),
+            Err(_) => assert!(found.is_none_or(|found| found == new), "{fault:?}"),
+        }
+    }
+    house.holds("accounts").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_that_was_acknowledged_is_in_the_log_once() {
+    let Some(house) = House::new().await else { return };
+    let doctor = caller(Role::Doctor);
+    for fault in faults(&["insert", "find"]) {
+        let patient = fresh_id();
+        let event = Event::by(fresh_id(), at(), &doctor, Action::PATIENT_READ, Subject::patient(patient));
+        house.arm(&fault).await;
+        let noted = house.store.append(event).await;
+        house.disarm().await;
+        let entries = house.entries_of(patient.as_uuid()).await;
+        match noted {
+            Ok(()) => assert_eq!(entries, 1, "{fault:?}"),
+            Err(StoreError::Unavailable { .. }) => assert_eq!(entries, 0, "{fault:?}"),
+            Err(StoreError::OutcomeUnknown { .. }) => assert!(entries <= 1, "{fault:?}"),
+            Err(error) => panic!("{fault:?}: {error}"),
+        }
+    }
+    house.holds("witnesses").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_that_drew_the_same_chains_keep_them_whole() {
+    let Some((one, database)) = testing::store().await else { return };
+    let other = database.open_as_another_would().await;
+    let doctor = caller(Role::Doctor);
+    let write = async |store: &MongoStore, writer: i64| {
+        for step in 0..8 {
+            let at = Timestamp::from_unix_ms(at().unix_ms() + writer * 100 + step);
+            let event = Event::by(fresh_id(), at, &doctor, Action::PATIENT_READ, Subject::patient(fresh_id()));
+            store.append(event).await.unwrap();
+            register(store).await;
+        }
+    };
+    let writers = (0..12).map(|writer| write(if writer % 2 == 0 { &one } else { &other }, writer));
+    futures_util::future::join_all(writers).await;
+    let exported = other.close(at()).await.unwrap();
+    let mut entries = 0;
+    let verification = verify_log(&one, Some(exported), |good| entries = good).await.unwrap();
+    assert_eq!((verification.fault, entries), (None, 192));
+}
+
+async fn register(store: &MongoStore) -> Patient {
+    let patient = patient("Ada", store.next_mrn().await.unwrap());
+    let registered = RegisteredPatient { patient: patient.clone(), trail: trail(Action::PATIENT_REGISTER) };
+    store.register(registered).await.unwrap();
+    patient
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_fifty_with_one_key_from_two_processes_one_has_an_effect() {
+    let Some((one, database)) = testing::store().await else { return };
+    let other = database.open().await;
+    for round in 0..4 {
+        let account = fresh_id();
+        let tries = (0..50).map(async |number| {
+            let store = if number % 2 == 0 { &one } else { &other };
+            let new = patient("Ada", store.next_mrn().await.unwrap());
+            let claim = Claim {
+                account,
+                key: IdempotencyKey::parse("key").unwrap(),
+                fingerprint: Fingerprint::of([b"ada".as_slice()]),
+                receipt: Receipt::from_bytes(vec![number]),
+                at: at(),
+            };
+            let trail = trail_with_claim(Action::PATIENT_REGISTER, claim);
+            store.register(RegisteredPatient { patient: new, trail }).await.unwrap()
+        });
+        let written = futures_util::future::join_all(tries).await;
+        assert_eq!(written.iter().filter(|written| **written == Written::Now).count(), 1, "round {round}");
+    }
+    let all = PatientStore::list(&one, &Default::default()).await.unwrap();
+    assert_eq!(all.items.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_the_last_two_admins_who_go_at_two_processes_at_once_one_stays() {
+    let Some((one, database)) = testing::store().await else { return };
+    let other = database.open().await;
+    let admin = async |name: String| {
+        let admin = account(&format!("{name}@example.org"), Role::Admin);
+        let password = PasswordHash::from_stored("x".to_owned());
+        let new = NewAccount { account: admin.clone(), password, session: None };
+        one.create(new, trail(Action::ACCOUNT_REGISTER)).await.unwrap();
+        admin
+    };
+    let go = async |store: &MongoStore, admin: &Account| {
+        let account = Account { role: Role::Doctor, version: 2, ..admin.clone() };
+        let changed = ChangedAccount { account, cut_off: false, trail: trail(Action::ACCOUNT_CHANGE) };
+        AccountStore::change(store, changed).await
+    };
+    let mut last = admin("first".to_owned()).await;
+    for round in 0..8 {
+        let next = admin(format!("a{round}")).await;
+        let (first, second) = futures_util::future::join(go(&one, &last), go(&other, &next)).await;
+        last = match (first, second) {
+            (Ok(()), Err(WriteError::Conflict { law: law::LAST_ADMIN })) => next,
+            (Err(WriteError::Conflict { law: law::LAST_ADMIN }), Ok(())) => last,
+            both => panic!("round {round}: {both:?}"),
+        };
+    }
+}

@@ -38,6 +38,7 @@ struct Package {
     /// Where it is, from the root: `crates/domain/patients`.
     place: String,
     needs: Vec<Need>,
+    programs: Vec<String>,
 }
 
 struct Need {
@@ -72,12 +73,17 @@ fn packages() -> Vec<Package> {
             Some(other) => panic!("{other} is not a kind of dependency"),
         },
     };
+    let program = |target: &Value| {
+        let is_program = target["kind"].as_array().unwrap().iter().any(|kind| kind == "bin");
+        is_program.then(|| target["name"].as_str().unwrap().to_owned())
+    };
     let package = |package: &Value| {
         let manifest = package["manifest_path"].as_str().unwrap();
         let folder = manifest.strip_suffix("/Cargo.toml").unwrap();
         Package {
             name: package["name"].as_str().unwrap().to_owned(),
             place: folder.strip_prefix(root().to_str().unwrap()).unwrap().trim_start_matches('/').to_owned(),
+            programs: package["targets"].as_array().unwrap().iter().filter_map(program).collect(),
             needs: package["dependencies"].as_array().unwrap().iter().map(need).collect(),
         }
     };
@@ -113,6 +119,13 @@ fn every_crate_is_on_the_map_and_named_for_its_place() {
         let last = package.place.rsplit('/').next().unwrap();
         assert_eq!(package.name, name_of(last), "{}", package.place);
     }
+}
+
+/// `cargo run`, the first command of the README, asks which one is meant when there are two. A tool is an example.
+#[test]
+fn there_is_one_program() {
+    let programs: Vec<String> = packages().into_iter().flat_map(|package| package.programs).collect();
+    assert_eq!(programs, ["infirmary"]);
 }
 
 #[test]

@@ -1,12 +1,15 @@
-//! Makes a database of the replaced system, to try the import on: `old-house mongodb://host/database FOLDER` makes the small
-//! one with every irregularity and its files, `old-house mongodb://host/database --diagnoses 100000` a large one without.
+//! Makes a database of the replaced system, to try the import on: the small one with every irregularity and its files, or a
+//! large one without.
+//!
+//!     cargo run -p infirmary-tests --example old_house -- mongodb://host/database FOLDER
+//!     cargo run -p infirmary-tests --example old_house -- mongodb://host/database --diagnoses 100000
 #![allow(clippy::unwrap_used, reason = "a tool for tests stops at the first thing that is not as expected")]
 
 use std::path::Path;
 
 use infirmary_tests::old_house;
 
-const USAGE: &str = "old-house mongodb://host/database (FOLDER | --diagnoses NUMBER)";
+const USAGE: &str = "old_house mongodb://host/database (FOLDER | --diagnoses NUMBER)";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {

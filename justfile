@@ -12,7 +12,7 @@ test:
 
 # The figures of docs/benchmarks.md.
 bench:
-    cargo bench --bench load
+    cargo bench --workspace --bench load
 
 demo:
     cargo run --release -- demo

@@ -5,6 +5,7 @@ use infirmary_kernel::Role;
 use infirmary_tests::{
     PASSWORD, TestApp, User,
     dart::{Dart, Heard},
+    old_house::pdf,
     unique_email,
 };
 use reqwest::{Method, StatusCode};
@@ -41,27 +42,6 @@ fn upload(patient: &str, doctor: &str, image: &[u8]) -> Value {
     json!({"image": STANDARD.encode(image), "imgName": "image_picker_4711.png", "patientID": patient, "doctorID": doctor,
         "classification": "X-Ray", "disease": "Pneumonia", "diagnosis": "تەمێک لە سییەکاندا", "conditions": "Asthma",
         "docConfirmation": true})
-}
-
-/// A PDF as small as one can be.
-fn pdf() -> Vec<u8> {
-    let mut file = b"%PDF-1.4\n".to_vec();
-    let mut places = Vec::new();
-    for object in [
-        "1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n",
-        "2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n",
-        "3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 72 72]>>endobj\n",
-    ] {
-        places.push(file.len());
-        file.extend_from_slice(object.as_bytes());
-    }
-    let table = file.len();
-    file.extend_from_slice(b"xref\n0 4\n0000000000 65535 f \n");
-    for place in places {
-        file.extend_from_slice(format!("{place:010} 00000 n \n").as_bytes());
-    }
-    file.extend_from_slice(format!("trailer<</Size 4/Root 1 0 R>>\nstartxref\n{table}\n%%EOF\n").as_bytes());
-    file
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

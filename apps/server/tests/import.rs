@@ -4,24 +4,21 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 use std::{
-    env, fs,
-    net::{SocketAddr, TcpListener},
+    fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Output, Stdio},
-    sync::{
-        LazyLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    process::{Child, Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
+use infirmary_mongodb::testing::{self, TestDatabase};
 use infirmary_tests::{
     dart::Dart,
     old_house::{self, OLD_PASSWORD, pdf},
 };
 use mongodb::{
-    Client, Database,
+    Database,
     bson::{Document, doc},
 };
 use serde_json::{Value, json};
@@ -29,78 +26,20 @@ use tempfile::TempDir;
 
 const INFIRMARY: &str = env!("CARGO_BIN_EXE_infirmary");
 
-static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(Server::find);
-
-/// A server of MongoDB's protocol for all tests of this binary.
-struct Server {
-    address: String,
-    _alive: Option<ChildStdin>,
-    _keeper: Option<Child>,
-}
-
-impl Server {
-    fn find() -> Result<Self, String> {
-        if let Ok(address) = env::var("INFIRMARY_TEST_MONGODB") {
-            let address = address.trim_end_matches('/').to_owned();
-            return Ok(Self { address, _alive: None, _keeper: None });
-        }
-        let named = env::var_os("INFIRMARY_TEST_MONGODB_SERVER").map(PathBuf::from);
-        let on_path = |name: &str| {
-            env::split_paths(&env::var_os("PATH").unwrap_or_default())
-                .map(|folder| folder.join(name))
-                .find(|file| file.is_file())
-        };
-        let program = named.or_else(|| on_path("secantusd-rs")).or_else(|| on_path("secantusd-py"));
-        let program = program.ok_or(
-            "no MongoDB server; set INFIRMARY_TEST_MONGODB or INFIRMARY_TEST_MONGODB_SERVER, or `pip install SecantusDB`",
-        )?;
-        let folder = TempDir::new().map_err(|error| error.to_string())?.keep();
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        // However this process ends, its end of the pipe is closed: then the server is stopped, and its folder removed.
-        let keep = r#"folder=$1; shift; "$@" </dev/null >"$folder/log" 2>&1 & server=$!; cat >/dev/null; kill -9 $server; wait $server; rm -rf "$folder""#;
-        let mut keeper = Command::new("sh")
-            .args(["-c", keep, "keeper"])
-            .arg(&folder)
-            .arg(&program)
-            .args(["--port", &port.to_string(), "--log-level", "WARNING", "--storage-path"])
-            .arg(folder.join("data"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
-        let address = format!("mongodb://127.0.0.1:{port}");
-        Ok(Self { address, _alive: keeper.stdin.take(), _keeper: Some(keeper) })
-    }
-}
-
 /// An old house and the folder of a new one.
 struct Houses {
     old: Database,
     from: String,
     folder: TempDir,
+    _database: TestDatabase,
 }
 
 impl Houses {
     /// `None`, with the reason on the standard output, where there is no server.
     async fn new() -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let server = match &*SERVER {
-            Ok(server) => server,
-            Err(why) => {
-                let required = env::var("INFIRMARY_TEST_REQUIRE").is_ok_and(|required| required.contains("mongodb"));
-                assert!(!required, "a MongoDB server is required: {why}");
-                println!("skipped: {why}");
-                return None;
-            }
-        };
-        let name = format!("old_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let from = format!("{}/{name}", server.address);
-        let mut options = mongodb::options::ClientOptions::parse(&from).await.unwrap();
-        options.server_selection_timeout = Some(Duration::from_secs(60));
-        let client = Client::with_options(options).unwrap();
-        client.database("admin").run_command(doc! {"ping": 1}).await.unwrap();
-        Some(Self { old: client.database(&name), from, folder: tempfile::tempdir().unwrap() })
+        let database = testing::database()?;
+        let old = database.client().await;
+        Some(Self { old, from: database.address.clone(), folder: tempfile::tempdir().unwrap(), _database: database })
     }
 
     fn files(&self) -> PathBuf {

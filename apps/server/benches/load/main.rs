@@ -1,8 +1,8 @@
 //! What the server reaches on this machine: the real binary in a process of its own, on its embedded default, under a load
 //! generator in this one.
 //!
-//!     cargo bench --bench load                 every line
-//!     cargo bench --bench load -- me find      the lines of these names
+//!     cargo bench --workspace --bench load                 every line
+//!     cargo bench --workspace --bench load -- me find      the lines of these names
 //!
 //! Each line prints requests a second, how long half and 99 % of them took, what was to be reached, and what the system
 //! that Infirmary replaces reaches. `docs/benchmarks.md` has a run, and what holds each line back.

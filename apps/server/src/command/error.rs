@@ -24,6 +24,8 @@ pub enum CommandError {
     Serve(#[source] io::Error),
     #[error("it was not done: {0}")]
     UseCase(String),
+    #[error("the database to import from cannot be read; see that it runs, and that --from is its address")]
+    Source(#[source] Box<mongodb::error::Error>),
     #[error("{path} cannot be used")]
     File { path: PathBuf, source: io::Error },
     #[error("{path} exists already, and nothing is written over it; give another name, or remove it if it is nobody's")]

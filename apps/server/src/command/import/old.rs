@@ -44,7 +44,7 @@ impl Old {
 }
 
 pub fn failed(error: mongodb::error::Error) -> CommandError {
-    CommandError::use_case(error)
+    CommandError::Source(Box::new(error))
 }
 
 /// As itself, or in its 24 digits.

@@ -1,7 +1,6 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware, web};
-use utoipa_actix_web::AppExt;
 
 use crate::{
     background::Stopper,
@@ -87,10 +86,7 @@ pub fn start(config: &Config, app: App) -> Result<Running, CommandError> {
             .app_data(json.clone())
             .wrap(http::cors(&served.cors_origins))
             .wrap(middleware::from_fn(edge::edge))
-            .into_utoipa_app()
             .configure(http::routes_with(legacy_api))
-            .split_for_parts()
-            .0
             .service(docs::openapi_json)
             .service(docs::to_page)
             .service(docs::page())

@@ -22,7 +22,7 @@ pub struct Accounts {
     pub queries: Queries,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(invite).service(list).service(read).service(change).service(deactivate).service(restart);
 }
 

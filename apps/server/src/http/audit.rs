@@ -38,7 +38,7 @@ impl Audit {
     }
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(find).service(newest).service(verify).service(access_log);
 }
 

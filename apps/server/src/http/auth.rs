@@ -34,7 +34,7 @@ pub struct Auth {
     pub queries: Queries,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config
         .service(register)
         .service(login)

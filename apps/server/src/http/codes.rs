@@ -22,7 +22,7 @@ pub struct Codes {
     pub reset: ResetPasswordByCode,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(request).service(verify).service(reset);
 }
 

@@ -31,7 +31,7 @@ pub struct Diagnoses {
     pub overview: OverviewQueries,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config
         .service(list)
         .service(record)

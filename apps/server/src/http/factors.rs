@@ -19,7 +19,7 @@ pub struct Factors {
     pub change: ChangeFactors,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config
         .service(view)
         .service(begin_totp)

@@ -39,7 +39,7 @@ pub struct Financials {
     pub house: House,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config
         .service(charge_by_hand)
         .service(list_charges)

@@ -9,7 +9,7 @@ use super::{
     problem::{Problem, ProblemBody},
 };
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(live).service(ready);
 }
 

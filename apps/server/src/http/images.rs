@@ -14,7 +14,7 @@ use super::{
     problem::{Problem, ProblemBody},
 };
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(read).service(content).service(preview).service(link);
 }
 

@@ -23,7 +23,7 @@ pub struct Links {
     pub public_url: String,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(follow).service(follow_to_preview);
 }
 

@@ -20,7 +20,7 @@ pub struct Messages {
     pub deliveries: Option<RecordDeliveries>,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(list).service(read).service(retry);
 }
 

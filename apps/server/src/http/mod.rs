@@ -32,11 +32,11 @@ pub mod webhooks;
 
 use std::{net::IpAddr, sync::Arc};
 
-use actix_web::{App as ActixApp, HttpRequest, HttpResponse, http::Method, web};
+use actix_web::{App as ActixApp, HttpRequest, HttpResponse, dev::HttpServiceFactory, http::Method, web};
 use infirmary_kernel::{Gate, Objects, Readiness};
 use secrecy::SecretString;
 use utoipa::openapi::OpenApi;
-use utoipa_actix_web::AppExt;
+use utoipa_actix_web::{AppExt, OpenApiFactory};
 
 use self::{metrics::Metrics, problem::Problem};
 
@@ -65,8 +65,31 @@ pub struct App {
     pub cors_origins: Vec<String>,
 }
 
+/// Where operations are listed: the application that serves them, or the document that describes them. Each worker makes an
+/// application of its own; the document is made once.
+pub trait Operations: Sized {
+    fn service(&mut self, operation: impl HttpServiceFactory + OpenApiFactory + 'static) -> &mut Self;
+
+    fn configure(&mut self, routes: impl FnOnce(&mut Self)) -> &mut Self {
+        routes(self);
+        self
+    }
+}
+
+impl Operations for web::ServiceConfig {
+    fn service(&mut self, operation: impl HttpServiceFactory + OpenApiFactory + 'static) -> &mut Self {
+        self.service(operation)
+    }
+}
+
+impl Operations for utoipa_actix_web::service_config::ServiceConfig<'_> {
+    fn service(&mut self, operation: impl HttpServiceFactory + OpenApiFactory + 'static) -> &mut Self {
+        self.service(operation)
+    }
+}
+
 /// Every operation of the API. What is not in this list is neither served nor documented.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl Operations) {
     config
         .configure(auth::routes)
         .configure(codes::routes)
@@ -88,7 +111,7 @@ pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
 }
 
 /// The same, with the routes of the replaced system where they are served.
-pub fn routes_with(legacy_api: bool) -> impl FnOnce(&mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes_with<O: Operations>(legacy_api: bool) -> impl FnOnce(&mut O) {
     move |config| {
         config.configure(routes);
         if legacy_api {
@@ -99,7 +122,8 @@ pub fn routes_with(legacy_api: bool) -> impl FnOnce(&mut utoipa_actix_web::servi
 
 /// The OpenAPI document, from the code.
 pub fn openapi(legacy_api: bool) -> OpenApi {
-    let (_, document) = ActixApp::new().into_utoipa_app().configure(routes_with(legacy_api)).split_for_parts();
+    let listed = |config: &mut utoipa_actix_web::service_config::ServiceConfig| routes_with(legacy_api)(config);
+    let (_, document) = ActixApp::new().into_utoipa_app().configure(listed).split_for_parts();
     docs::described(document)
 }
 

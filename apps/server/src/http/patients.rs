@@ -24,7 +24,7 @@ pub struct Patients {
     pub queries: Queries,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(register).service(find).service(read).service(change);
 }
 

@@ -38,7 +38,7 @@ pub struct Reports {
     pub verification_base_url: String,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config
         .service(issue)
         .service(list)

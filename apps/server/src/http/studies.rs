@@ -32,7 +32,7 @@ pub struct Studies {
     pub queries: infirmary_imaging::Queries,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(record_study).service(list).service(read);
 }
 

@@ -20,7 +20,7 @@ pub struct Tasks {
     pub queries: Queries,
 }
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(list).service(create).service(read).service(change);
 }
 

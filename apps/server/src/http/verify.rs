@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::{App, problem::Problem, reports::ReportStatusBody};
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(verify);
 }
 

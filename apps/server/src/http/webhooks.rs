@@ -11,7 +11,7 @@ use super::{
     problem::{Kind, Problem, ProblemBody},
 };
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(subscribe).service(deliver);
 }
 

@@ -19,7 +19,7 @@ use crate::{
     legacy::phone,
 };
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config
         .service(login)
         .service(login_without_slash)

@@ -17,7 +17,7 @@ use crate::{
     legacy::id,
 };
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(follow);
 }
 

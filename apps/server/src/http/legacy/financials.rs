@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{http::App, legacy::id};
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(payments).service(set_is_paid);
 }
 

@@ -40,7 +40,7 @@ pub struct Legacy {
 /// Uploads that are read at once; each holds a file that is being written and some chunks of it.
 pub const MAX_UPLOADS_AT_ONCE: usize = 16;
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config
         .configure(auth::routes)
         .configure(users::routes)

@@ -20,7 +20,7 @@ use crate::{
     legacy::{id, words},
 };
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(upload_image);
 }
 

@@ -18,7 +18,7 @@ use crate::{
     legacy::{money::money, words},
 };
 
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(list).service(create);
 }
 

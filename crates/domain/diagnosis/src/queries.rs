@@ -53,12 +53,13 @@ impl Queries {
         }
         page.after_time()?;
         let subject = about(filter.patient);
-        let found = match filter.shown(reach) {
-            Some(filter) => self.diagnoses.list(&filter, page).await?,
-            None => Page { items: Vec::new(), next: None },
+        let found = async {
+            match filter.shown(reach) {
+                Some(filter) => self.diagnoses.list(&filter, page).await,
+                None => Ok(Page { items: Vec::new(), next: None }),
+            }
         };
-        self.gate.witness(caller, Action::DIAGNOSIS_READ, subject).await?;
-        Ok(found)
+        Ok(self.gate.witness_during(caller, Action::DIAGNOSIS_READ, subject, found).await?)
     }
 
     /// In the order of the code, those out of use too. It is nobody's record, so that reading it leaves no entry.

@@ -46,9 +46,8 @@ impl Queries {
             }
         }
         page.after_time()?;
-        let charges = self.queries.list_charges(&filter, page).await?;
-        self.gate.witness(caller, Action::CHARGE_READ, about(filter.patient)).await?;
-        Ok(charges)
+        let charges = self.queries.list_charges(&filter, page);
+        Ok(self.gate.witness_during(caller, Action::CHARGE_READ, about(filter.patient), charges).await?)
     }
 
     /// The charges of one patient with what is paid on them, newest first: for who may read the patient's payments.
@@ -62,9 +61,8 @@ impl Queries {
         self.gate.admit_to(caller, Permission::ReadPayments, patient, subject.clone()).await?;
         page.after_time()?;
         let filter = ChargeFilter { patient: Some(patient), ..ChargeFilter::default() };
-        let charges = self.queries.list_charges(&filter, page).await?;
-        self.gate.witness(caller, Action::CHARGE_READ, subject).await?;
-        Ok(charges)
+        let charges = self.queries.list_charges(&filter, page);
+        Ok(self.gate.witness_during(caller, Action::CHARGE_READ, subject, charges).await?)
     }
 
     /// Payments of one patient, or of all; to a patient their own.
@@ -84,9 +82,8 @@ impl Queries {
             Reach::All | Reach::Billing => patient,
         };
         page.after_time()?;
-        let payments = self.queries.list_payments(patient, page).await?;
-        self.gate.witness(caller, Action::PAYMENT_READ, about(patient)).await?;
-        Ok(payments)
+        let payments = self.queries.list_payments(patient, page);
+        Ok(self.gate.witness_during(caller, Action::PAYMENT_READ, about(patient), payments).await?)
     }
 
     pub async fn payment(&self, caller: &Caller, id: PaymentId) -> Result<PaymentView, FinancialsError> {
@@ -119,10 +116,9 @@ impl Queries {
         self.gate.admit_to(caller, Permission::ReadPayments, patient, subject.clone()).await?;
         let after = page.after.as_ref().map(Place::of).transpose()?;
         let most = page.limit.get();
-        let rows = self.queries.statement(patient, self.currency, after, most + 1).await?;
-        let statement = Statement::of(patient, rows, most).map_err(unsummable)?;
-        self.gate.witness(caller, Action::STATEMENT_READ, subject).await?;
-        Ok(statement)
+        let rows = self.queries.statement(patient, self.currency, after, most + 1);
+        let rows = self.gate.witness_during(caller, Action::STATEMENT_READ, subject, rows).await?;
+        Ok(Statement::of(patient, rows, most).map_err(unsummable)?)
     }
 
     /// All of it, for paper: at most [`Statement::MAX_ENTRIES_ON_PAPER`] entries.

@@ -60,9 +60,8 @@ impl Queries {
         let reach = self.gate.admit_to(caller, Permission::ReadStudies, patient, subject.clone()).await?;
         page.after_time()?;
         let visible = if reach == Reach::Own { Visible::Released } else { Visible::All };
-        let found = self.store.studies_of(patient, visible, page).await?;
-        self.gate.witness(caller, Action::STUDY_READ, subject).await?;
-        Ok(found)
+        let found = self.store.studies_of(patient, visible, page);
+        Ok(self.gate.witness_during(caller, Action::STUDY_READ, subject, found).await?)
     }
 
     pub async fn image(&self, caller: &Caller, id: ImageId) -> Result<FoundImage, ImagingError> {

@@ -102,6 +102,20 @@ impl Gate {
         self.journal.append(self.event(caller, action, subject)).await
     }
 
+    /// Notes a read while it is made, so that neither waits for the other: for a list, whose entry does not depend on what
+    /// is found. An entry without an answer says that it was asked for.
+    pub async fn witness_during<T, E: From<StoreError>>(
+        &self,
+        caller: &Caller,
+        action: Action,
+        subject: Subject,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let (found, noted) = futures_util::future::join(read, self.witness(caller, action, subject)).await;
+        noted?;
+        found
+    }
+
     pub fn event(&self, caller: &Caller, action: Action, subject: Subject) -> Event {
         let now = self.now();
         Event::by(self.mint(now), now, caller, action, subject)

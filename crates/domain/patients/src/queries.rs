@@ -29,14 +29,15 @@ impl Queries {
     ) -> Result<(Page<Patient>, Reach), PatientError> {
         let subject = Subject::all("patient");
         let reach = self.gate.admit(caller, Permission::FindPatients, subject.clone()).await?;
-        let found = match terms {
-            Some(terms) => self.patients.search(terms, page).await?,
-            None => {
-                page.after_time()?;
-                self.patients.list(page).await?
+        if terms.is_none() {
+            page.after_time()?;
+        }
+        let found = async {
+            match terms {
+                Some(terms) => self.patients.search(terms, page).await,
+                None => self.patients.list(page).await,
             }
         };
-        self.gate.witness(caller, Action::PATIENT_FIND, subject).await?;
-        Ok((found, reach))
+        Ok((self.gate.witness_during(caller, Action::PATIENT_FIND, subject, found).await?, reach))
     }
 }

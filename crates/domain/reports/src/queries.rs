@@ -73,9 +73,8 @@ impl Queries {
             }
         }
         page.after_time()?;
-        let found = self.reports.list(&filter, page).await?;
-        self.gate.witness(caller, Action::REPORT_READ, subject).await?;
-        Ok(found)
+        let found = self.reports.list(&filter, page);
+        Ok(self.gate.witness_during(caller, Action::REPORT_READ, subject, found).await?)
     }
 
     pub async fn pdf(&self, caller: &Caller, id: ReportId) -> Result<ReportPdf, ReportError> {

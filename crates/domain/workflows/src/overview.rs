@@ -145,12 +145,13 @@ impl OverviewQueries {
             }
         }
         page.after_time()?;
-        let found = match filter.shown(reach) {
-            Some(filter) => self.overview.diagnoses(&filter, page).await?,
-            None => Page { items: Vec::new(), next: None },
+        let found = async {
+            match filter.shown(reach) {
+                Some(filter) => self.overview.diagnoses(&filter, page).await,
+                None => Ok(Page { items: Vec::new(), next: None }),
+            }
         };
-        self.gate.witness(caller, Action::DIAGNOSIS_READ, subject).await?;
-        Ok(found)
+        Ok(self.gate.witness_during(caller, Action::DIAGNOSIS_READ, subject, found).await?)
     }
 
     /// Patients whose name has the part in it, oldest first, each with what was charged and is owed; at most

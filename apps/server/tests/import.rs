@@ -13,6 +13,10 @@ use std::{
 };
 
 use infirmary_mongodb::testing::{self, TestDatabase};
+use infirmary_objects::{
+    Service,
+    testing::{BucketServer, Line, credentials},
+};
 use infirmary_tests::{
     dart::Dart,
     old_house::{self, OLD_PASSWORD, pdf},
@@ -171,6 +175,31 @@ async fn a_dry_run_tells_all_and_changes_nothing() {
     };
     assert_eq!(summary(&said), summary(&real), "what was told is what was done");
     assert!(real.contains("clean: 6 patients"), "{real}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_come_from_the_old_bucket_as_from_a_folder() {
+    let (Some(server), Some(houses)) = (BucketServer::shared(), Houses::new().await) else { return };
+    houses.fill().await;
+    let of_folder = houses.imported(&["--dry-run"]);
+    let bucket = server.bucket();
+    for folder in ["images", "reports"] {
+        for file in fs::read_dir(houses.files().join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().replace('%', "%25").replace(' ', "%20");
+            server.put(&format!("{bucket}/{folder}/{name}"), &fs::read(path).unwrap());
+        }
+    }
+    fs::rename(houses.files(), houses.folder.path().join("away")).unwrap();
+    let line = Line::to(server).await;
+    let key = credentials(Service::GoogleCloudStorage, &line, houses.folder.path());
+    let files = ["--files", &format!("gs://{bucket}"), "--files-key", key.to_str().unwrap()];
+    let said = houses.imported(&files);
+    for collection in ["imgs", "diagnoses", "reports", "payments"] {
+        assert_eq!(counts(&said, collection), counts(&of_folder, collection), "{collection}:\n{said}");
+    }
+    told(&said, "not taken", &old_house::image(3).to_hex(), "not in images/");
+    assert!(said.contains("clean: 6 patients"), "{said}");
 }
 
 #[tokio::test]

@@ -68,8 +68,9 @@ impl ForeignFiles {
                 }
             }
             Source::Bucket(store) => {
-                let parts = [folder].into_iter().chain(name.split('/'));
-                match store.get(&Location::from_iter(parts)).await {
+                // As it is: the other system did not write its names as this library would.
+                let Ok(location) = Location::parse(format!("{folder}/{name}")) else { return Ok(None) };
+                match store.get(&location).await {
                     Ok(found) => {
                         let bytes = found.meta.size;
                         let content = found.into_stream().map_err(bucket_failed).boxed();

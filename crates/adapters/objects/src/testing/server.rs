@@ -55,16 +55,22 @@ impl BucketServer {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         // Of letters and digits only: the client of Google writes all others as %2D and the like, which the server does not read.
         let name = format!("bucket{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.put(&name, &[]);
+        name
+    }
+
+    /// Puts an object there, as another program would; `path` is the bucket and the key, as in an address. Blocks.
+    pub fn put(&self, path: &str, bytes: &[u8]) {
         let mut stream = TcpStream::connect(self.address).expect("a server that listens");
-        let request = format!(
-            "PUT /{name} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        let head = format!(
+            "PUT /{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             self.address,
-            super::line::SIGNED
+            super::line::SIGNED,
+            bytes.len()
         );
-        stream.write_all(request.as_bytes()).expect("sent");
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(bytes)).expect("sent");
         let answer = BufReader::new(stream).lines().next().expect("an answer").expect("text");
         assert!(answer.contains(" 200 "), "{answer}");
-        name
     }
 }
 

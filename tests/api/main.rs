@@ -14,3 +14,4 @@ mod patients;
 mod reports;
 mod studies;
 mod tasks;
+mod walk;

@@ -71,6 +71,7 @@ pub struct Running {
 pub fn start(config: &Config, app: App) -> Result<Running, CommandError> {
     let legacy_api = config.legacy_api;
     let document = http::openapi(legacy_api);
+    http::access::check(&document).map_err(StartError::Internal)?;
     let paths = web::Data::new(http::Paths::of(&document));
     let json = web::Data::new(docs::Document(
         document.to_json().map_err(|error| StartError::Internal(error.to_string()))?.into(),

@@ -4,7 +4,9 @@ use actix_web::{HttpResponse, Responder, delete, get, patch, post, web};
 use infirmary_auth::{
     Account, AccountChange, AccountState, ChangeAccount, InviteStaff, NewStaff, Queries, RestartAccount,
 };
-use infirmary_kernel::{AccountId, EmailAddress, PatientId, PersonName, PhoneNumber, Role, Timestamp, marker};
+use infirmary_kernel::{
+    AccountId, EmailAddress, PatientId, Permission, PersonName, PhoneNumber, Role, Timestamp, marker,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,7 +25,13 @@ pub struct Accounts {
 }
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(invite).service(list).service(read).service(change).service(deactivate).service(restart);
+    config
+        .service(Permission::ManageAccounts, invite)
+        .service(Permission::ManageAccounts, list)
+        .service(Permission::ManageAccounts, read)
+        .service(Permission::ManageAccounts, change)
+        .service(Permission::ManageAccounts, deactivate)
+        .service(Permission::ManageAccounts, restart);
 }
 
 #[derive(Debug, Serialize, ToSchema)]

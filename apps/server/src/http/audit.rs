@@ -5,7 +5,8 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use actix_web::{Responder, get, web};
 use infirmary_audit::{Access, Entry, EntryFilter, Head, Place, Queries, Verification, VerifyChain};
 use infirmary_kernel::{
-    AccountId, Action, AuditEntryId, PatientId, PersonName, RequestId, Role, Sha256Digest, StoreError, Timestamp,
+    AccountId, Action, AuditEntryId, PatientId, Permission, PersonName, RequestId, Role, Sha256Digest, StoreError,
+    Timestamp,
 };
 use infirmary_workflows::Overview;
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,11 @@ impl Audit {
 }
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(find).service(newest).service(verify).service(access_log);
+    config
+        .service(Permission::ReadAudit, find)
+        .service(Permission::ReadAudit, newest)
+        .service(Permission::ReadAudit, verify)
+        .service(Permission::ReadOwnAccessLog, access_log);
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -5,7 +5,9 @@ use infirmary_auth::{
     AcceptInvitation, Authenticate, ChangeMe, ChangePassword, ConfirmSession, Confirmation, EndSession, Login,
     Password, Queries, RefreshSession, Session, SessionTokens, SignIn,
 };
-use infirmary_kernel::{BirthDate, EmailAddress, PersonName, PhoneNumber, PostalAddress, SessionId, Timestamp, marker};
+use infirmary_kernel::{
+    BirthDate, EmailAddress, Permission, PersonName, PhoneNumber, PostalAddress, SessionId, Timestamp, marker,
+};
 use infirmary_patients::AdministrativeSex;
 use infirmary_workflows::{NewRegistration, RegisterAccount};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::{
     App,
+    access::Access,
     accounts::AccountBody,
     codes::ChallengeBody,
     extract::{Body, From as CalledFrom, IfMatch, PathId, SignedIn, etag},
@@ -36,17 +39,17 @@ pub struct Auth {
 
 pub fn routes(config: &mut impl crate::http::Operations) {
     config
-        .service(register)
-        .service(login)
-        .service(reauthenticate)
-        .service(refresh)
-        .service(logout)
-        .service(sessions)
-        .service(end_session)
-        .service(change_password)
-        .service(accept_invitation)
-        .service(me)
-        .service(change_me);
+        .service(Access::Anyone, register)
+        .service(Access::Anyone, login)
+        .service(Permission::OwnAccount, reauthenticate)
+        .service(Access::Anyone, refresh)
+        .service(Permission::OwnAccount, logout)
+        .service(Permission::OwnAccount, sessions)
+        .service(Permission::OwnAccount, end_session)
+        .service(Permission::OwnAccount, change_password)
+        .service(Access::Anyone, accept_invitation)
+        .service(Permission::OwnAccount, me)
+        .service(Permission::OwnAccount, change_me);
 }
 
 /// What somebody who came in is given.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::{
     App,
+    access::Access,
     auth::SignInBody,
     extract::{Body, From as CalledFrom, PathId, PerhapsSignedIn},
     problem::{Problem, ProblemBody},
@@ -23,7 +24,7 @@ pub struct Codes {
 }
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(request).service(verify).service(reset);
+    config.service(Access::Anyone, request).service(Access::Anyone, verify).service(Access::Anyone, reset);
 }
 
 #[derive(Clone, Copy, Deserialize, ToSchema)]

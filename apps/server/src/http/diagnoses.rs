@@ -6,8 +6,8 @@ use infirmary_diagnosis::{
     DiagnosisStatus, DiagnosisVersion, NewDiagnosis, Queries, Reasoned, RecordDiagnosis, RetractDiagnosis, Signature,
 };
 use infirmary_kernel::{
-    AccountId, DiagnosisId, Done, FileName, ImageId, LongText, PatientId, PersonName, Receipt, ReportId, ShortText,
-    StudyId, Timestamp, marker,
+    AccountId, DiagnosisId, Done, FileName, ImageId, LongText, PatientId, Permission, PersonName, Receipt, ReportId,
+    ShortText, StudyId, Timestamp, marker,
 };
 use infirmary_reports::ReportView;
 use infirmary_workflows::{DiagnosisDetail, ListedDiagnosis, ListedImage, OverviewQueries};
@@ -33,14 +33,14 @@ pub struct Diagnoses {
 
 pub fn routes(config: &mut impl crate::http::Operations) {
     config
-        .service(list)
-        .service(record)
-        .service(read)
-        .service(change)
-        .service(confirm)
-        .service(amend)
-        .service(retract)
-        .service(versions);
+        .service(Permission::ReadStudies, list)
+        .service(Permission::WriteStudies, record)
+        .service(Permission::ReadStudies, read)
+        .service(Permission::WriteStudies, change)
+        .service(Permission::WriteStudies, confirm)
+        .service(Permission::WriteStudies, amend)
+        .service(Permission::WriteStudies, retract)
+        .service(Permission::ReadStudies, versions);
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]

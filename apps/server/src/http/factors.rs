@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, get, post, web};
 use infirmary_auth::{ChangeFactors, EnrolAuthenticator, FactorMethod, RecoveryCode};
-use infirmary_kernel::Timestamp;
+use infirmary_kernel::{Permission, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,13 +21,13 @@ pub struct Factors {
 
 pub fn routes(config: &mut impl crate::http::Operations) {
     config
-        .service(view)
-        .service(begin_totp)
-        .service(confirm_totp)
-        .service(disable_totp)
-        .service(enable_whatsapp)
-        .service(disable_whatsapp)
-        .service(renew_recovery_codes);
+        .service(Permission::OwnAccount, view)
+        .service(Permission::OwnAccount, begin_totp)
+        .service(Permission::OwnAccount, confirm_totp)
+        .service(Permission::OwnAccount, disable_totp)
+        .service(Permission::OwnAccount, enable_whatsapp)
+        .service(Permission::OwnAccount, disable_whatsapp)
+        .service(Permission::OwnAccount, renew_recovery_codes);
 }
 
 #[derive(Serialize, ToSchema)]

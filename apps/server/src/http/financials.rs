@@ -13,8 +13,8 @@ use infirmary_financials::{
     SettleCharge, Statement, StatementSheet, Summary, SummaryBy, SummaryRow, TakePayment, Totals, Void, VoidCharge,
 };
 use infirmary_kernel::{
-    AccountId, Caller, ChargeId, DiagnosisId, House, PatientId, PaymentId, Receipt, RefundId, ReportId, SheetPatient,
-    ShortText, StudyId, TaskCode, Timestamp, marker,
+    AccountId, Caller, ChargeId, DiagnosisId, House, PatientId, PaymentId, Permission, Receipt, RefundId, ReportId,
+    SheetPatient, ShortText, StudyId, TaskCode, Timestamp, marker,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -41,17 +41,17 @@ pub struct Financials {
 
 pub fn routes(config: &mut impl crate::http::Operations) {
     config
-        .service(charge_by_hand)
-        .service(list_charges)
-        .service(void_charge)
-        .service(take_payment)
-        .service(list_payments)
-        .service(read_payment)
-        .service(read_receipt)
-        .service(refund_payment)
-        .service(read_statement)
-        .service(print_statement)
-        .service(read_summary);
+        .service(Permission::WriteFinancials, charge_by_hand)
+        .service(Permission::ReadCharges, list_charges)
+        .service(Permission::WriteFinancials, void_charge)
+        .service(Permission::WriteFinancials, take_payment)
+        .service(Permission::ReadPayments, list_payments)
+        .service(Permission::ReadPayments, read_payment)
+        .service(Permission::ReadPayments, read_receipt)
+        .service(Permission::WriteFinancials, refund_payment)
+        .service(Permission::ReadPayments, read_statement)
+        .service(Permission::ReadPayments, print_statement)
+        .service(Permission::ReadSummary, read_summary);
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]

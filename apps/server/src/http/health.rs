@@ -6,11 +6,12 @@ use utoipa::ToSchema;
 
 use super::{
     App,
+    access::Access,
     problem::{Problem, ProblemBody},
 };
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(live).service(ready);
+    config.service(Access::Anyone, live).service(Access::Anyone, ready);
 }
 
 #[derive(Serialize, ToSchema)]

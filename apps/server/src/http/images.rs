@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, Responder, get, http::header, post, web};
 use infirmary_imaging::{DicomAttributes, DicomUid, Image, ImageFormat, PreviewSize, PreviewState, StudyDate};
-use infirmary_kernel::{Caller, FileName, ImageId, PatientId, Sha256Digest, ShortText, StudyId, marker};
+use infirmary_kernel::{Caller, FileName, ImageId, PatientId, Permission, Sha256Digest, ShortText, StudyId, marker};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -15,7 +15,11 @@ use super::{
 };
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(read).service(content).service(preview).service(link);
+    config
+        .service(Permission::ReadStudies, read)
+        .service(Permission::ReadStudies, content)
+        .service(Permission::ReadStudies, preview)
+        .service(Permission::ReadStudies, link);
 }
 
 #[derive(Debug, Serialize, ToSchema)]

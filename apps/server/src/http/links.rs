@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     App,
+    access::Access,
     download::Way,
     extract::{From, Params},
     images::{self, PreviewParams},
@@ -24,7 +25,7 @@ pub struct Links {
 }
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(follow).service(follow_to_preview);
+    config.service(Access::Anyone, follow).service(Access::Anyone, follow_to_preview);
 }
 
 #[derive(Debug, Serialize, ToSchema)]

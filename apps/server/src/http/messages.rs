@@ -1,7 +1,7 @@
 //! `/v1/messages`: what is told to people outside, for whoever looks after it. What a message says is in no answer.
 
 use actix_web::{HttpResponse, Responder, get, post, web};
-use infirmary_kernel::{MessageId, PhoneNumber, ReportId, Timestamp};
+use infirmary_kernel::{MessageId, Permission, PhoneNumber, ReportId, Timestamp};
 use infirmary_messaging::{Message, MessageState, Queries, RecordDeliveries, RetryMessage};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -21,7 +21,10 @@ pub struct Messages {
 }
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(list).service(read).service(retry);
+    config
+        .service(Permission::ManageMessages, list)
+        .service(Permission::ManageMessages, read)
+        .service(Permission::ManageMessages, retry);
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,5 +1,6 @@
 //! The HTTP application: one list of routes, from which the document is made too.
 
+pub mod access;
 pub mod accounts;
 pub mod audit;
 pub mod auth;
@@ -32,13 +33,16 @@ pub mod webhooks;
 
 use std::{net::IpAddr, sync::Arc};
 
-use actix_web::{App as ActixApp, HttpRequest, HttpResponse, dev::HttpServiceFactory, http::Method, web};
+use actix_web::{HttpRequest, HttpResponse, dev::HttpServiceFactory, http::Method, web};
 use infirmary_kernel::{Gate, Objects, Readiness};
 use secrecy::SecretString;
-use utoipa::openapi::OpenApi;
-use utoipa_actix_web::{AppExt, OpenApiFactory};
+use utoipa::openapi::{
+    self, ComponentsBuilder, OpenApi, OpenApiBuilder, RefOr, Schema,
+    path::{Operation, PathItem},
+};
+use utoipa_actix_web::OpenApiFactory;
 
-use self::{metrics::Metrics, problem::Problem};
+use self::{access::Access, metrics::Metrics, problem::Problem};
 
 /// What handlers work with: the use cases of each domain, wired. Nothing here knows an adapter.
 pub struct App {
@@ -68,7 +72,13 @@ pub struct App {
 /// Where operations are listed: the application that serves them, or the document that describes them. Each worker makes an
 /// application of its own; the document is made once.
 pub trait Operations: Sized {
-    fn service(&mut self, operation: impl HttpServiceFactory + OpenApiFactory + 'static) -> &mut Self;
+    /// Lists an operation with its entry in the table of permissions: the permission that its use case asks for, or one of
+    /// the other values of [`Access`].
+    fn service(
+        &mut self,
+        access: impl Into<Access>,
+        operation: impl HttpServiceFactory + OpenApiFactory + 'static,
+    ) -> &mut Self;
 
     fn configure(&mut self, routes: impl FnOnce(&mut Self)) -> &mut Self {
         routes(self);
@@ -77,15 +87,39 @@ pub trait Operations: Sized {
 }
 
 impl Operations for web::ServiceConfig {
-    fn service(&mut self, operation: impl HttpServiceFactory + OpenApiFactory + 'static) -> &mut Self {
+    fn service(
+        &mut self,
+        _: impl Into<Access>,
+        operation: impl HttpServiceFactory + OpenApiFactory + 'static,
+    ) -> &mut Self {
         self.service(operation)
     }
 }
 
-impl Operations for utoipa_actix_web::service_config::ServiceConfig<'_> {
-    fn service(&mut self, operation: impl HttpServiceFactory + OpenApiFactory + 'static) -> &mut Self {
-        self.service(operation)
+/// What operations say of themselves.
+#[derive(Default)]
+struct Described {
+    paths: openapi::Paths,
+    schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Operations for Described {
+    fn service(
+        &mut self,
+        access: impl Into<Access>,
+        operation: impl HttpServiceFactory + OpenApiFactory + 'static,
+    ) -> &mut Self {
+        let access = access.into();
+        let mut paths = operation.paths();
+        paths.paths.values_mut().flat_map(operations_of).for_each(|operation| access.describe(operation));
+        self.paths.merge(paths);
+        operation.schemas(&mut self.schemas);
+        self
     }
+}
+
+fn operations_of(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete].into_iter().flatten()
 }
 
 /// Every operation of the API. What is not in this list is neither served nor documented.
@@ -122,9 +156,25 @@ pub fn routes_with<O: Operations>(legacy_api: bool) -> impl FnOnce(&mut O) {
 
 /// The OpenAPI document, from the code.
 pub fn openapi(legacy_api: bool) -> OpenApi {
-    let listed = |config: &mut utoipa_actix_web::service_config::ServiceConfig| routes_with(legacy_api)(config);
-    let (_, document) = ActixApp::new().into_utoipa_app().configure(listed).split_for_parts();
-    docs::described(document)
+    let mut described = Described::default();
+    described.configure(routes_with(legacy_api));
+    let Described { paths, schemas } = described;
+    let components = ComponentsBuilder::new().schemas_from_iter(schemas).build();
+    docs::described(OpenApiBuilder::new().paths(paths).components(Some(components)).build())
+}
+
+/// Each with its method and path.
+pub fn operations(document: &OpenApi) -> impl Iterator<Item = (Method, &str, &Operation)> {
+    document.paths.paths.iter().flat_map(|(path, item)| {
+        let methods = [
+            (Method::GET, &item.get),
+            (Method::POST, &item.post),
+            (Method::PATCH, &item.patch),
+            (Method::PUT, &item.put),
+            (Method::DELETE, &item.delete),
+        ];
+        methods.into_iter().filter_map(|(method, operation)| Some((method, path.as_str(), operation.as_ref()?)))
+    })
 }
 
 /// What is at an address of which some methods are served: for the answer to the others.

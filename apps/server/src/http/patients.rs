@@ -2,8 +2,8 @@
 
 use actix_web::{HttpResponse, Responder, get, patch, post, web};
 use infirmary_kernel::{
-    AccountId, BirthDate, EmailAddress, Page, PatientId, PersonName, PhoneNumber, PostalAddress, Reach, Receipt,
-    Timestamp, marker,
+    AccountId, BirthDate, EmailAddress, Page, PatientId, Permission, PersonName, PhoneNumber, PostalAddress, Reach,
+    Receipt, Timestamp, marker,
 };
 use infirmary_patients::{
     AdministrativeSex, ChangePatient, NewPatient, Patient, PatientChange, Queries, RegisterPatient, SearchTerms,
@@ -25,7 +25,11 @@ pub struct Patients {
 }
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(register).service(find).service(read).service(change);
+    config
+        .service(Permission::RegisterPatient, register)
+        .service(Permission::FindPatients, find)
+        .service(Permission::ReadPatient, read)
+        .service(Permission::ChangePatient, change);
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, dev::Payload, get, post, web};
 use infirmary_diagnosis::Diagnosis;
 use infirmary_kernel::{
-    AccountId, BirthDate, Caller, DiagnosisId, FileName, House, LongText, PatientId, PersonName, PostalAddress, Reach,
-    Receipt, ReportId, Sha256Digest, ShortText, StudyId, Timestamp, marker,
+    AccountId, BirthDate, Caller, DiagnosisId, FileName, House, LongText, PatientId, Permission, PersonName,
+    PostalAddress, Reach, Receipt, ReportId, Sha256Digest, ShortText, StudyId, Timestamp, marker,
 };
 use infirmary_reports::{MAX_PDF_BYTES, Queries, ReceivePdf, Report, ReportFilter, ReportStatus, ReportView, Source};
 use infirmary_workflows::{DiagnosisDetail, IssueReport, Issued, OverviewQueries};
@@ -40,13 +40,13 @@ pub struct Reports {
 
 pub fn routes(config: &mut impl crate::http::Operations) {
     config
-        .service(issue)
-        .service(list)
-        .service(read_report)
-        .service(download)
-        .service(link)
-        .service(report_data)
-        .service(summary);
+        .service(Permission::IssueReports, issue)
+        .service(Permission::ReadReports, list)
+        .service(Permission::ReadReports, read_report)
+        .service(Permission::ReadReports, download)
+        .service(Permission::ReadReports, link)
+        .service(Permission::ReadStudies, report_data)
+        .service(Permission::ReadPatient, summary);
 }
 
 const MAX_BODY_BYTES: u64 = MAX_PDF_BYTES + OVERHEAD_BYTES;

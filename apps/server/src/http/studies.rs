@@ -8,8 +8,8 @@ use infirmary_imaging::{
     StudyDate,
 };
 use infirmary_kernel::{
-    AccountId, Caller, ChargeId, FileName, Invalid, LongText, PatientId, Receipt, ShortText, StudyId, TaskCode,
-    Timestamp, marker,
+    AccountId, Caller, ChargeId, FileName, Invalid, LongText, PatientId, Permission, Receipt, ShortText, StudyId,
+    TaskCode, Timestamp, marker,
 };
 use infirmary_workflows::{NewStudyRecord, RecordStudy, StudyRecord};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,10 @@ pub struct Studies {
 }
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(record_study).service(list).service(read);
+    config
+        .service(Permission::WriteStudies, record_study)
+        .service(Permission::ReadStudies, list)
+        .service(Permission::ReadStudies, read);
 }
 
 const MAX_BODY_BYTES: u64 = MAX_STUDY_BYTES + MAX_JSON_BYTES as u64 + OVERHEAD_BYTES;
@@ -261,10 +264,8 @@ async fn list(
     SignedIn(caller): SignedIn,
     Params(params): Params<ListParams>,
 ) -> Result<impl Responder, Problem> {
-    let patient = params.patient_id.or(caller.patient);
-    let patient = patient.ok_or_else(|| Invalid::new("/patientId", "is required: studies are listed for a patient"))?;
     let request = page(params.limit, params.cursor.as_deref())?;
-    let found = app.studies.queries.studies_of(&caller, patient, &request).await?;
+    let found = app.studies.queries.studies_of(&caller, params.patient_id, &request).await?;
     Ok(web::Json(PageBody::from(found.map(StudyBody::from))))
 }
 

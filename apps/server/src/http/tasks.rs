@@ -2,7 +2,9 @@
 
 use actix_web::{HttpResponse, Responder, get, patch, post, web};
 use infirmary_diagnosis::{ChangeTask, CreateTask, NewPrice, NewTask, Price, Queries, Task, TaskChange};
-use infirmary_kernel::{Currency, LongText, Money, Receipt, ShortText, TaskCode, TaskId, Timestamp, marker};
+use infirmary_kernel::{
+    Currency, LongText, Money, Permission, Receipt, ShortText, TaskCode, TaskId, Timestamp, marker,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,7 +23,11 @@ pub struct Tasks {
 }
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(list).service(create).service(read).service(change);
+    config
+        .service(Permission::ReadTasks, list)
+        .service(Permission::WriteTasks, create)
+        .service(Permission::ReadTasks, read)
+        .service(Permission::WriteTasks, change);
 }
 
 /// What a task costs from one moment to another.

@@ -13,10 +13,10 @@ use infirmary_reports::{ReportStatus, Verdict, VerificationCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{App, problem::Problem, reports::ReportStatusBody};
+use super::{App, access::Access, problem::Problem, reports::ReportStatusBody};
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(verify);
+    config.service(Access::Anyone, verify);
 }
 
 /// What anyone may know of a report whose code they hold.

@@ -7,12 +7,13 @@ use utoipa::IntoParams;
 
 use super::{
     App,
+    access::Access,
     extract::{Params, RawBody},
     problem::{Kind, Problem, ProblemBody},
 };
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(subscribe).service(deliver);
+    config.service(Access::Anyone, subscribe).service(Access::Anyone, deliver);
 }
 
 #[derive(Deserialize, IntoParams)]

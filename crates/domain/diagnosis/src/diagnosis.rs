@@ -162,7 +162,7 @@ pub enum StateRefused {
         /// What would be accepted.
         instead: &'static str,
     },
-    #[error("only its author may change a draft; another doctor may confirm it")]
+    #[error("only its author may change a draft or take it back; another doctor may confirm it")]
     NotAuthor,
 }
 
@@ -247,10 +247,15 @@ impl Diagnosis {
         Err(StateRefused::Status { status: self.status, instead })
     }
 
-    /// It should not have been recorded: the wrong patient, the wrong images. The content stays, for who asks why.
+    /// It should not have been recorded: the wrong patient, the wrong images. The content stays, for who asks why. A draft is
+    /// its author's to take back.
     pub fn retract(self, reason: ShortText, signed: Signature) -> Result<Self, StateRefused> {
-        if self.status == DiagnosisStatus::EnteredInError {
-            return Err(StateRefused::Status { status: self.status, instead: IN_ERROR });
+        match self.status {
+            DiagnosisStatus::Draft if self.author != signed.by => return Err(StateRefused::NotAuthor),
+            DiagnosisStatus::EnteredInError => {
+                return Err(StateRefused::Status { status: self.status, instead: IN_ERROR });
+            }
+            DiagnosisStatus::Draft | DiagnosisStatus::Confirmed | DiagnosisStatus::Amended => {}
         }
         let retraction = Some(Reasoned { reason, by: signed.by, at: signed.at });
         Ok(Self { status: DiagnosisStatus::EnteredInError, retraction, ..self.next(signed) })

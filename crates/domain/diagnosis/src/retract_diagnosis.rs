@@ -22,7 +22,11 @@ impl RetractDiagnosis {
         revising::admit(&self.gate, caller, id).await?;
         let found = revising::find(self.diagnoses.as_ref(), id, seen_version).await?;
         let signed = revising::signed(&self.gate, caller);
-        let diagnosis = found.retract(reason, signed).map_err(DiagnosisError::State)?;
+        let subject = found.subject();
+        let diagnosis = match found.retract(reason, signed) {
+            Ok(retracted) => retracted,
+            Err(refused) => return Err(revising::refuse(&self.gate, caller, subject, refused).await),
+        };
         let event = self.gate.event(caller, Action::DIAGNOSIS_RETRACT, diagnosis.subject()).changing(["status"]);
         let trail = Trail::new(event);
         self.diagnoses.change(ChangedDiagnosis { diagnosis: diagnosis.clone(), trail }).await?;

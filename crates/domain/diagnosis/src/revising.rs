@@ -31,7 +31,7 @@ pub(crate) async fn refuse(gate: &Gate, caller: &Caller, subject: Subject, refus
     match refused {
         StateRefused::Status { .. } => DiagnosisError::State(refused),
         StateRefused::NotAuthor => {
-            let rule = "only its author may change a draft; another doctor may confirm it";
+            let rule = "only its author may change a draft or take it back; another doctor may confirm it";
             gate.refuse(caller, subject, Refused::NotTheirs { rule }).await.into()
         }
     }

@@ -165,7 +165,7 @@ async fn a_diagnosis_recorded_as_confirmed_is_confirmed_by_its_author() {
 }
 
 #[tokio::test]
-async fn a_draft_is_changed_by_its_author_only() {
+async fn a_draft_is_changed_and_taken_back_by_its_author_only() {
     let ward = Ward::new();
     let draft = ward.record(false).await;
     let changed = ward.change(&ward.author, &draft, "Bronchitis").await.unwrap();
@@ -174,12 +174,16 @@ async fn a_draft_is_changed_by_its_author_only() {
     assert_eq!((event.action, event.fields), (Action::DIAGNOSIS_CHANGE, vec!["disease".into()]));
     assert_eq!((event.subject.patient, event.subject.version), (Some(ward.patients[0]), Some(2)));
 
-    let refused = ward.change(&ward.colleague, &changed, "COPD").await;
-    assert!(matches!(refused, Err(DiagnosisError::Access(AccessError::Refused(Refused::NotTheirs { .. })))));
-    assert_eq!(ward.last_action(), (Action::ACCESS_REFUSED, Outcome::Refused));
+    for refused in [ward.change(&ward.colleague, &changed, "COPD").await, ward.retract(&ward.colleague, &changed).await]
+    {
+        assert!(matches!(refused, Err(DiagnosisError::Access(AccessError::Refused(Refused::NotTheirs { .. })))));
+        assert_eq!(ward.last_action(), (Action::ACCESS_REFUSED, Outcome::Refused));
+    }
     let read = ward.queries().diagnosis(&ward.colleague, draft.id).await.unwrap();
     assert_eq!(read, changed, "a colleague reads it, unchanged");
     assert!(ward.queries().diagnosis(&caller(Role::Admin), draft.id).await.is_ok());
+    let confirmed = ward.confirm(&ward.author, &changed).await.unwrap();
+    ward.retract(&ward.colleague, &confirmed).await.unwrap();
 }
 
 #[tokio::test]

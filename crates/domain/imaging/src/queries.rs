@@ -2,8 +2,8 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use infirmary_kernel::{
-    Action, Caller, Gate, ImageId, Link, LinkTarget, ObjectRead, Objects, Page, PageRequest, PatientId, Permission,
-    Reach, Refused, ServedAs, SignedLink, Signer, StoreError, StudyId, Subject,
+    Action, Caller, Gate, ImageId, Invalid, Link, LinkTarget, ObjectRead, Objects, Page, PageRequest, PatientId,
+    Permission, Reach, Refused, ServedAs, SignedLink, Signer, StoreError, StudyId, Subject,
 };
 
 use crate::{FoundImage, FoundStudy, Image, ImageStore, ImagingError, PreviewSize, Previews, Visible, preview::lost};
@@ -50,12 +50,17 @@ impl Queries {
         Ok(found)
     }
 
+    /// Of one patient, who has to be named; a patient gets their own without.
     pub async fn studies_of(
         &self,
         caller: &Caller,
-        patient: PatientId,
+        patient: Option<PatientId>,
         page: &PageRequest,
     ) -> Result<Page<FoundStudy>, ImagingError> {
+        let Some(patient) = patient.or(caller.patient) else {
+            self.gate.admit(caller, Permission::ReadStudies, Subject::all("study")).await?;
+            return Err(Invalid::new("/patientId", "is required: studies are listed for a patient").into());
+        };
         let subject = Subject::all("study").of_patient(patient);
         let reach = self.gate.admit_to(caller, Permission::ReadStudies, patient, subject.clone()).await?;
         page.after_time()?;

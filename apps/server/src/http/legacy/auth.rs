@@ -15,19 +15,19 @@ use super::{
     done, text,
 };
 use crate::{
-    http::{App, extract::From as CalledFrom},
+    http::{App, access::Access, extract::From as CalledFrom},
     legacy::phone,
 };
 
 pub fn routes(config: &mut impl crate::http::Operations) {
     config
-        .service(login)
-        .service(login_without_slash)
-        .service(refresh)
-        .service(login_refresh)
-        .service(register)
-        .service(create_otp)
-        .service(verify_otp);
+        .service(Access::Anyone, login)
+        .service(Access::Anyone, login_without_slash)
+        .service(Access::Anyone, refresh)
+        .service(Access::Anyone, login_refresh)
+        .service(Access::Anyone, register)
+        .service(Access::Anyone, create_otp)
+        .service(Access::Anyone, verify_otp);
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, get, http::StatusCode, web};
 use infirmary_diagnosis::{DiagnosisFilter, DiagnosisStatus};
 use infirmary_imaging::ImageFormat;
-use infirmary_kernel::{Caller, ImageId, PatientId, SignedLink};
+use infirmary_kernel::{Caller, ImageId, PatientId, Permission, Role, SignedLink};
 use infirmary_workflows::{DiagnosisDetail, ListedDiagnosis};
 
 use super::{
@@ -12,16 +12,19 @@ use super::{
     documents::{DiagnosisBody, UserBody},
     files, json, lists, text,
 };
-use crate::{http::App, legacy::id};
+use crate::{
+    http::{App, access::Access},
+    legacy::id,
+};
 
 pub fn routes(config: &mut impl crate::http::Operations) {
     config
-        .service(diagnoses)
-        .service(details)
-        .service(all_details)
-        .service(number_of_diagnoses)
-        .service(number_of_transactions)
-        .service(report_data);
+        .service(Permission::ReadStudies, diagnoses)
+        .service(Permission::ReadStudies, details)
+        .service(Permission::ReadStudies, all_details)
+        .service(Access::OnlyAs(Role::Patient, Permission::ReadPatient), number_of_diagnoses)
+        .service(Access::OnlyAs(Role::Patient, Permission::ReadPatient), number_of_transactions)
+        .service(Permission::ReadStudies, report_data);
 }
 
 /// The diagnoses of a patient, newest first

@@ -9,6 +9,7 @@ use super::Refusal;
 use crate::{
     http::{
         App,
+        access::Access,
         download::Way,
         extract::{From as CalledFrom, Params},
         images::{self, PreviewParams},
@@ -18,7 +19,7 @@ use crate::{
 };
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(follow);
+    config.service(Access::Anyone, follow);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

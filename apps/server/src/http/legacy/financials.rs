@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, get, put, web};
 use infirmary_financials::{ChargeStatus, PaymentMethod};
+use infirmary_kernel::Permission;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -15,7 +16,7 @@ use super::{
 use crate::{http::App, legacy::id};
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(payments).service(set_is_paid);
+    config.service(Permission::ReadPayments, payments).service(Permission::WriteFinancials, set_is_paid);
 }
 
 /// The bills of a patient, oldest first

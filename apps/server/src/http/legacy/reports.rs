@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, get, http::StatusCode, post, web};
 use infirmary_diagnosis::DiagnosisStatus;
-use infirmary_kernel::{DiagnosisId, FileName, Invalid, PatientId, Receipt, ReportId, Role};
+use infirmary_kernel::{DiagnosisId, FileName, Invalid, PatientId, Permission, Receipt, ReportId, Role};
 use infirmary_reports::{ReceivedPdf, ReportError, ReportFilter, ReportView};
 use infirmary_workflows::Issued;
 use serde::Deserialize;
@@ -16,10 +16,15 @@ use super::{
     done, files, json, lists, text,
     upload::Upload,
 };
-use crate::{http::App, legacy::id};
+use crate::{
+    http::{App, access::Access},
+    legacy::id,
+};
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(upload_report).service(reports);
+    config
+        .service(Access::WithEither(Permission::IssueReports, Permission::RecordForDoctors), upload_report)
+        .service(Permission::ReadReports, reports);
 }
 
 /// Beside the file.

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, post, web};
 use infirmary_diagnosis::Content;
 use infirmary_imaging::{Intake, ReceivedImage};
-use infirmary_kernel::{AccountId, Caller, Invalid, LongText, Receipt, Role, ShortText};
+use infirmary_kernel::{AccountId, Caller, Invalid, LongText, Permission, Receipt, Role, ShortText};
 use infirmary_workflows::{NewStudyRecord, StudyRecord};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -16,12 +16,12 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    http::App,
+    http::{App, access::Access},
     legacy::{id, words},
 };
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(upload_image);
+    config.service(Access::WithEither(Permission::WriteStudies, Permission::RecordForDoctors), upload_image);
 }
 
 /// Beside the image.

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, get, http::StatusCode, post, web};
 use infirmary_diagnosis::{DiagnosisError, NewTask, Task};
-use infirmary_kernel::{LongText, Receipt, Role, ShortText};
+use infirmary_kernel::{LongText, Permission, Receipt, Role, ShortText};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -14,12 +14,12 @@ use super::{
     json, lists,
 };
 use crate::{
-    http::App,
+    http::{App, access::Access},
     legacy::{money::money, words},
 };
 
 pub fn routes(config: &mut impl crate::http::Operations) {
-    config.service(list).service(create);
+    config.service(Permission::ReadTasks, list).service(Access::OnlyAs(Role::Admin, Permission::WriteTasks), create);
 }
 
 /// The tasks that are in use

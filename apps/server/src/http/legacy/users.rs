@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, delete, get, put, web};
 use infirmary_auth::{Account, AccountChange, AccountState, AuthError};
-use infirmary_kernel::{AccountId, Caller, Id, NamePart, PatientId, Reach, Role};
+use infirmary_kernel::{AccountId, Caller, Id, NamePart, PatientId, Permission, Reach, Role};
 use infirmary_patients::PatientError;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -21,12 +21,12 @@ use crate::{
 
 pub fn routes(config: &mut impl crate::http::Operations) {
     config
-        .service(own_data)
-        .service(find_patients)
-        .service(find_users)
-        .service(delete_user)
-        .service(delete_user_twice_named)
-        .service(change_type);
+        .service(Permission::OwnAccount, own_data)
+        .service(Permission::FindPatients, find_patients)
+        .service(Permission::ManageAccounts, find_users)
+        .service(Permission::ManageAccounts, delete_user)
+        .service(Permission::ManageAccounts, delete_user_twice_named)
+        .service(Permission::ManageAccounts, change_type);
 }
 
 /// The own data

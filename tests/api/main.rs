@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod codes;
 mod diagnoses;
+mod edge;
 mod factors;
 mod financials;
 mod form;

@@ -329,7 +329,8 @@ impl Answer {
     }
 }
 
-fn config(folder: &std::path::Path, settings: &[(&str, &str)]) -> Config {
+/// The settings of a test's server, with others beside them.
+pub fn config(folder: &std::path::Path, settings: &[(&str, &str)]) -> Config {
     let defaults = [
         ("INFIRMARY_LISTEN", "127.0.0.1:0"),
         ("INFIRMARY_DATA_DIR", folder.to_str().unwrap()),

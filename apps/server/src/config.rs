@@ -227,7 +227,8 @@ impl Config {
                 .collect::<Result<_, _>>()?,
             trusted_proxies: list(given("INFIRMARY_TRUSTED_PROXIES"))
                 .map(|address| {
-                    parse("INFIRMARY_TRUSTED_PROXIES", address, || "give IP addresses, with commas between".into())
+                    let refused = || "give IP addresses, with commas between".into();
+                    parse::<IpAddr>("INFIRMARY_TRUSTED_PROXIES", address, refused).map(|ip| ip.to_canonical())
                 })
                 .collect::<Result<_, _>>()?,
             codes: CodePolicy {

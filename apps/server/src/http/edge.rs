@@ -40,6 +40,8 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
+/// Bytes of a request before its body: its address and its headers. The framework's own bound is 128 KiB.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Of the replaced system's clients.
 const X_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -60,6 +62,12 @@ pub async fn edge(
     request.extensions_mut().insert(id);
     let is_page = request.path().starts_with("/docs/");
 
+    if head_bytes(&request) > MAX_HEAD_BYTES {
+        let detail = format!("the address and the headers of a request may have {MAX_HEAD_BYTES} bytes at most");
+        let rendered = Problem::new(Kind::HeadTooLarge, detail).respond(id);
+        app.metrics.observe("other", "unmatched", rendered.status().as_u16(), started.elapsed());
+        return Err(without_request(rendered, id));
+    }
     let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(Ok(response)) => match response.response().error().map(|error| respond(error, id)) {
             Some(rendered) => response.into_response(rendered),
@@ -79,6 +87,13 @@ pub async fn edge(
     dress(response.headers_mut(), id, is_page);
     observe(&app, &response, id, started);
     Ok(if only_head { response.map_body(|_, body| BoxBody::new(Unsent(body.size()))) } else { response })
+}
+
+/// As they were on the line, but for what stands between them.
+fn head_bytes(request: &ServiceRequest) -> usize {
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    request.method().as_str().len() + address + headers.sum::<usize>()
 }
 
 /// A body of which only the size is told.
@@ -168,7 +183,8 @@ pub fn request_id(request: &HttpRequest) -> RequestId {
 /// Where the request came from. `X-Forwarded-For` counts only from a listed proxy, and of it the last address that is none
 /// of them: what stands before that was written by the client.
 pub fn origin(request: &HttpRequest, trusted_proxies: &[IpAddr]) -> Origin {
-    let peer = request.peer_addr().map(|address| address.ip());
+    // An IPv4 address that came through an IPv6 socket is the same address.
+    let peer = request.peer_addr().map(|address| address.ip().to_canonical());
     let address = match peer {
         Some(proxy) if trusted_proxies.contains(&proxy) => forwarded_for(request, trusted_proxies).or(peer),
         _ => peer,
@@ -189,5 +205,6 @@ fn forwarded_for(request: &HttpRequest, trusted_proxies: &[IpAddr]) -> Option<Ip
         .flat_map(|value| value.split(','))
         .rev()
         .map_while(|address| address.trim().parse::<IpAddr>().ok())
+        .map(|address| address.to_canonical())
         .find(|address| !trusted_proxies.contains(address))
 }

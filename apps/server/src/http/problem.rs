@@ -69,6 +69,7 @@ kinds! {
     Conflict = CONFLICT "conflict" "It conflicts with what is there";
     LikelyDuplicate = CONFLICT "likely-duplicate" "The patient is probably registered already";
     Stale = PRECONDITION_FAILED "stale" "The record has changed meanwhile";
+    HeadTooLarge = REQUEST_HEADER_FIELDS_TOO_LARGE "head-too-large" "The head of the request is too large";
     TooLarge = PAYLOAD_TOO_LARGE "too-large" "The body is too large";
     UnsupportedType = UNSUPPORTED_MEDIA_TYPE "unsupported-type" "The type is not supported";
     RangeNotSatisfiable = RANGE_NOT_SATISFIABLE "range-not-satisfiable" "The range is not satisfiable";

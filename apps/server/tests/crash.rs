@@ -33,8 +33,8 @@ const ROUNDS: u64 = 50;
 const WRITERS: u64 = 8;
 const SEED: u64 = 20_260_301;
 /// How long the writers write before the kill.
-const LEAST_ROUND_MS: u64 = 250;
-const SPREAD_OF_ROUNDS_MS: u64 = 500;
+const LEAST_ROUND_MS: u64 = 100;
+const SPREAD_OF_ROUNDS_MS: u64 = 300;
 /// Patients whom a writer goes on writing to, so that their lists stay on one page.
 const PATIENTS_AT_HAND: usize = 4;
 const PASSWORD: &str = "seven quiet herons at dusk";

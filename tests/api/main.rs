@@ -13,6 +13,7 @@ mod legacy;
 mod messages;
 mod patients;
 mod reports;
+mod restricted;
 mod studies;
 mod tasks;
 mod walk;

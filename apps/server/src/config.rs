@@ -59,6 +59,7 @@ pub struct WhatsApp {
     pub token: WhatsAppToken,
     pub code_template: String,
     pub report_template: String,
+    pub emergency_template: String,
     pub language: String,
     /// Without it, nobody tells what became of a message.
     pub webhook: Option<Webhook>,
@@ -137,6 +138,7 @@ pub const NAMES: &[&str] = &[
     "INFIRMARY_WHATSAPP_LANGUAGE",
     "INFIRMARY_WHATSAPP_PHONE_NUMBER_ID",
     "INFIRMARY_WHATSAPP_REPORT_TEMPLATE",
+    "INFIRMARY_WHATSAPP_EMERGENCY_TEMPLATE",
     "INFIRMARY_WHATSAPP_TOKEN",
     "INFIRMARY_WHATSAPP_TOKEN_FILE",
     "INFIRMARY_WHATSAPP_URL",
@@ -351,6 +353,7 @@ fn whatsapp<'a>(given: &impl Fn(&'static str) -> Option<&'a str>) -> Result<Opti
         },
         code_template: template("INFIRMARY_WHATSAPP_CODE_TEMPLATE", "infirmary_code")?,
         report_template: template("INFIRMARY_WHATSAPP_REPORT_TEMPLATE", "infirmary_report_ready")?,
+        emergency_template: template("INFIRMARY_WHATSAPP_EMERGENCY_TEMPLATE", "infirmary_emergency_access")?,
         language: plain(
             "INFIRMARY_WHATSAPP_LANGUAGE",
             Some("en"),

@@ -23,14 +23,14 @@ use infirmary_financials::{
 };
 use infirmary_imaging::{ImageReader, ImageStore, Previews, ReceiveImage};
 use infirmary_kernel::{
-    Clock, Currency, Entropy, Gate, House, IdSource, Invalid, Journal, Leases, Objects, PostalAddress, Readiness,
-    Receipts, ShortText, Signer, StoreError, Sweep,
+    Clock, Confidentiality, Currency, Entropy, Gate, House, IdSource, Invalid, Journal, Leases, Objects, PostalAddress,
+    Readiness, Receipts, ShortText, Signer, StoreError, Sweep,
 };
 use infirmary_messaging::{
     DeliverMessages, DeliveryWebhook, MessageLog, MessageSender, Outbox, RecordDeliveries, RetryMessage,
 };
 use infirmary_objects::{BucketObjects, DiskObjects};
-use infirmary_patients::PatientStore;
+use infirmary_patients::{CareTeamStore, PatientStore};
 use infirmary_pdf::{PdfGuard, TypstPress};
 use infirmary_reports::{PdfInspector, ReceivePdf, ReportStore, Typesetter};
 use infirmary_sqlite::{OpenError, SqliteStore};
@@ -40,8 +40,8 @@ use infirmary_system::{
 };
 use infirmary_whatsapp::{Settings, Token, TokenError, WhatsAppSender, WhatsAppWebhook};
 use infirmary_workflows::{
-    Importer, Inspection, IssueReport, Overview, OverviewQueries, RecordStudy, RegisterAccount, Registry, ReportIssuer,
-    StudyRecorder, SweepObjects,
+    ChangeCareTeam, Importer, Inspection, IssueReport, Overview, OverviewQueries, RecordStudy, RegisterAccount,
+    Registry, ReportIssuer, StartEmergencyAccess, StudyRecorder, SweepObjects,
 };
 
 use secrecy::ExposeSecret;
@@ -55,6 +55,7 @@ use crate::{
         accounts::Accounts,
         audit::Audit,
         auth::Auth,
+        care_teams::CareTeams,
         codes::Codes,
         diagnoses::Diagnoses,
         factors::Factors,
@@ -211,7 +212,8 @@ pub async fn importing(config: &Config, dry_run_in: Option<&Path>) -> Result<Imp
     };
     let (stores, currency) = (Stores::of(store.clone()), config.currency);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let gate = Gate::new(stores.journal, stores.receipts, clock, Arc::new(SystemIds::default()));
+    let gate =
+        Gate::new(stores.journal, stores.receipts, stores.confidentiality, clock, Arc::new(SystemIds::default()));
     if dry_run_in.is_none() {
         let tasks = EnsureTasks { gate: gate.clone(), tasks: stores.tasks.clone(), currency };
         tasks.run().await.map_err(StartError::Tasks)?;
@@ -243,6 +245,7 @@ pub async fn importing(config: &Config, dry_run_in: Option<&Path>) -> Result<Imp
 struct Stores {
     journal: Arc<dyn Journal>,
     receipts: Arc<dyn Receipts>,
+    confidentiality: Arc<dyn Confidentiality>,
     leases: Arc<dyn Leases>,
     sweep: Arc<dyn Sweep>,
     readiness: Arc<dyn Readiness>,
@@ -255,6 +258,7 @@ struct Stores {
     outbox: Arc<dyn Outbox>,
     messages: Arc<dyn MessageLog>,
     patients: Arc<dyn PatientStore>,
+    care_teams: Arc<dyn CareTeamStore>,
     diagnoses: Arc<dyn DiagnosisStore>,
     tasks: Arc<dyn TaskStore>,
     audit: Arc<dyn AuditLog>,
@@ -272,15 +276,24 @@ struct Stores {
 impl Stores {
     fn of<S>(store: S) -> Self
     where
-        S: Journal + Receipts + Leases + Sweep + Readiness + Outbox + MessageLog,
+        S: Journal + Receipts + Confidentiality + Leases + Sweep + Readiness + Outbox + MessageLog,
         S: AccountStore + InvitationStore + SessionStore + AttemptStore + CodeStore + FactorStore,
-        S: PatientStore + DiagnosisStore + TaskStore + ImageStore + ReportStore + AuditLog + Ledger + LedgerQueries,
+        S: PatientStore
+            + CareTeamStore
+            + DiagnosisStore
+            + TaskStore
+            + ImageStore
+            + ReportStore
+            + AuditLog
+            + Ledger
+            + LedgerQueries,
         S: Overview + Registry + StudyRecorder + ReportIssuer + Importer + 'static,
     {
         let store = Arc::new(store);
         Self {
             journal: store.clone(),
             receipts: store.clone(),
+            confidentiality: store.clone(),
             leases: store.clone(),
             sweep: store.clone(),
             readiness: store.clone(),
@@ -293,6 +306,7 @@ impl Stores {
             outbox: store.clone(),
             messages: store.clone(),
             patients: store.clone(),
+            care_teams: store.clone(),
             diagnoses: store.clone(),
             tasks: store.clone(),
             audit: store.clone(),
@@ -338,7 +352,13 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
     let signer: Arc<dyn Signer> = Arc::new(hmac.clone());
     let hasher: Arc<dyn PasswordHasher> = Arc::new(BcryptHasher::new(&keyring.pepper, hash_cost.0));
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds::default());
-    let gate = Gate::new(stores.journal.clone(), stores.receipts.clone(), clock.clone(), ids.clone());
+    let gate = Gate::new(
+        stores.journal.clone(),
+        stores.receipts.clone(),
+        stores.confidentiality.clone(),
+        clock.clone(),
+        ids.clone(),
+    );
     let access = Arc::new(JwtTokens::new(config.public_url.as_str(), &keyring.tokens));
     let issuer = TokenIssuer { access: access.clone(), signer: signer.clone(), entropy: entropy.clone() };
     let policy = PasswordPolicy::new(&config.house.name);
@@ -492,7 +512,25 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
         patients: Patients {
             register: infirmary_patients::RegisterPatient { gate: gate.clone(), patients: stores.patients.clone() },
             change: infirmary_patients::ChangePatient { gate: gate.clone(), patients: stores.patients.clone() },
-            queries: infirmary_patients::Queries { gate: gate.clone(), patients: stores.patients.clone() },
+            queries: infirmary_patients::Queries {
+                gate: gate.clone(),
+                patients: stores.patients.clone(),
+                care_teams: stores.care_teams.clone(),
+            },
+        },
+        care_teams: CareTeams {
+            change: ChangeCareTeam {
+                gate: gate.clone(),
+                accounts: stores.accounts.clone(),
+                care_teams: stores.care_teams.clone(),
+            },
+            start: StartEmergencyAccess {
+                gate: gate.clone(),
+                accounts: stores.accounts.clone(),
+                patients: stores.patients.clone(),
+                care_teams: stores.care_teams.clone(),
+            },
+            overview: stores.overview.clone(),
         },
         diagnoses: Diagnoses {
             record: RecordDiagnosis { gate: gate.clone(), diagnoses: stores.diagnoses.clone() },
@@ -626,6 +664,7 @@ fn sender(whatsapp: Option<&WhatsApp>, house_name: &str) -> Result<Arc<dyn Messa
         phone_number_id: whatsapp.phone_number_id.clone(),
         code_template: whatsapp.code_template.clone(),
         report_template: whatsapp.report_template.clone(),
+        emergency_template: whatsapp.emergency_template.clone(),
         language: whatsapp.language.clone(),
         house_name: house_name.to_owned(),
     };

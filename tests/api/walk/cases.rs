@@ -177,6 +177,13 @@ fn patients() -> Vec<Case> {
             .json(r#"{"phone":"$number"}"#)
             .version_of("/v1/patients/$patient"),
         case("GET /v1/patients/{id}/summary", "/v1/patients/$patient/summary", 200),
+        case("GET /v1/patients/{id}/care-team", "/v1/patients/$patient/care-team", 200),
+        case("PUT /v1/patients/{id}/care-team/{accountId}", "/v1/patients/$patient/care-team/$doctor", 204).absent(422),
+        // Nobody is of the team by that name: what is restricted has tests of its own.
+        case("DELETE /v1/patients/{id}/care-team/{accountId}", "/v1/patients/$patient/care-team/$nothing", 404),
+        case("POST /v1/patients/{id}/emergency-access", "/v1/patients/$patient/emergency-access", 409)
+            .json(r#"{"reason":"patientSafety","note":"Found unconscious"}"#),
+        case("GET /v1/patients/{id}/emergency-access", "/v1/patients/$patient/emergency-access", 200),
         case("GET /v1/patients/{id}/statement", "/v1/patients/$patient/statement", 200),
         case("GET /v1/patients/{id}/statement/pdf", "/v1/patients/$patient/statement/pdf", 200),
     ]

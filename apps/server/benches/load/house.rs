@@ -285,6 +285,7 @@ impl Seeding {
             email: None,
             address: None,
             account: None,
+            restricted: false,
             registered_at: now,
             version: 1,
         }

@@ -167,7 +167,7 @@ async fn store(house: &House) {
         for text in &texts {
             let Ok(terms) = SearchTerms::parse(text) else { continue };
             let asked = Instant::now();
-            store.search(&terms, &page).await.unwrap();
+            store.search(&terms, None, &page).await.unwrap();
             latencies.push(asked.elapsed().as_micros() as u32);
         }
         let measured = Measured::of(latencies, began.elapsed().as_secs_f64());

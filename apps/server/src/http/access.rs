@@ -55,6 +55,7 @@ impl Access {
                         Reach::All => "all",
                         Reach::Own => "own",
                         Reach::Billing => "billing",
+                        Reach::Existence => "existence",
                     };
                     Some((role.as_str(), reach))
                 });

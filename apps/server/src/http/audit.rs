@@ -5,8 +5,8 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use actix_web::{Responder, get, web};
 use infirmary_audit::{Access, Entry, EntryFilter, Head, Place, Queries, Verification, VerifyChain};
 use infirmary_kernel::{
-    AccountId, Action, AuditEntryId, PatientId, Permission, PersonName, RequestId, Role, Sha256Digest, StoreError,
-    Timestamp,
+    AccountId, Action, AuditEntryId, PatientId, Permission, PersonName, Purpose, RequestId, Role, Sha256Digest,
+    StoreError, Timestamp,
 };
 use infirmary_workflows::Overview;
 use serde::{Deserialize, Serialize};
@@ -94,8 +94,11 @@ struct EntryBody {
     fields: Vec<String>,
     /// `done` or `refused`
     outcome: &'static str,
-    /// The rule by which it was refused.
+    /// The rule by which it was refused, or the reason it was done for.
     rule: Option<String>,
+    /// `BTG`: the record is restricted, and they came to it by emergency access ("break the glass").
+    #[schema(example = "BTG")]
+    purpose: Option<&'static str>,
     #[schema(value_type = String)]
     previous: Sha256Digest,
     #[schema(value_type = String)]
@@ -126,6 +129,7 @@ impl EntryBody {
             fields: entry.fields.into_iter().map(|field| field.into_owned()).collect(),
             outcome: entry.outcome.as_str(),
             rule: entry.rule.map(|rule| rule.into_owned()),
+            purpose: entry.purpose.map(Purpose::as_str),
             previous: entry.previous,
             hash: entry.hash,
         }
@@ -269,6 +273,12 @@ struct AccessBody {
     name: Option<PersonName>,
     /// `done`, or `refused`: they saw nothing.
     outcome: &'static str,
+    /// `BTG`: your record is restricted, and they came to it by emergency access ("break the glass").
+    #[schema(example = "BTG")]
+    purpose: Option<&'static str>,
+    /// Of `emergencyAccess.start`: what for.
+    #[schema(example = "emergencyTreatment")]
+    reason: Option<String>,
 }
 
 impl AccessBody {
@@ -280,6 +290,8 @@ impl AccessBody {
             role: access.role,
             name: staff.and_then(|account| names.get(&account).cloned()),
             outcome: access.outcome.as_str(),
+            purpose: access.purpose.map(Purpose::as_str),
+            reason: access.reason.map(|reason| reason.into_owned()),
         }
     }
 }

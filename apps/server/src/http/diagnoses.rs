@@ -315,6 +315,7 @@ async fn list(
         statuses: params.status.map(DiagnosisStatus::from).into_iter().collect(),
         from: params.from,
         to: params.to,
+        reader: None,
     };
     let request = page(params.limit, params.cursor.as_deref())?;
     let found = app.diagnoses.overview.diagnoses(&caller, filter, &request).await?;

@@ -243,7 +243,7 @@ async fn list_charges(
     Params(params): Params<ChargeParams>,
 ) -> Result<impl Responder, Problem> {
     let status = params.status.map(ChargeStatus::from);
-    let filter = ChargeFilter { patient: params.patient_id, status, author: None };
+    let filter = ChargeFilter { patient: params.patient_id, status, ..ChargeFilter::default() };
     let request = page(params.limit, params.cursor.as_deref())?;
     let found = app.financials.queries.charges(&caller, filter, &request).await?;
     Ok(web::Json(PageBody::from(found.map(|view| ChargeBody::from(&view)))))

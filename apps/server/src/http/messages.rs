@@ -48,7 +48,7 @@ struct MessageBody {
     id: MessageId,
     #[schema(value_type = String, example = "+9647501234567")]
     recipient: PhoneNumber,
-    /// `oneTimeCode` or `reportReady`
+    /// `oneTimeCode`, `emergencyAccess` or `reportReady`
     #[schema(example = "reportReady")]
     kind: &'static str,
     /// The report that it tells of.

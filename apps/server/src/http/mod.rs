@@ -4,6 +4,7 @@ pub mod access;
 pub mod accounts;
 pub mod audit;
 pub mod auth;
+pub mod care_teams;
 pub mod codes;
 pub mod diagnoses;
 pub mod docs;
@@ -52,6 +53,7 @@ pub struct App {
     pub factors: factors::Factors,
     pub accounts: accounts::Accounts,
     pub patients: patients::Patients,
+    pub care_teams: care_teams::CareTeams,
     pub diagnoses: diagnoses::Diagnoses,
     pub studies: studies::Studies,
     pub reports: reports::Reports,
@@ -130,6 +132,7 @@ pub fn routes(config: &mut impl Operations) {
         .configure(factors::routes)
         .configure(accounts::routes)
         .configure(patients::routes)
+        .configure(care_teams::routes)
         .configure(studies::routes)
         .configure(images::routes)
         .configure(links::routes)

@@ -41,8 +41,10 @@ pub struct PatientBody {
     /// The medical record number; made by the house.
     #[schema(example = "P00004175")]
     mrn: String,
-    #[schema(value_type = String)]
-    name: PersonName,
+    /// Absent where no more is told of a restricted patient than that there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    name: Option<PersonName>,
     /// An accountant does not see from here on, except for the phone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Date)]
@@ -64,6 +66,9 @@ pub struct PatientBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     registered_at: Option<Timestamp>,
+    /// Whether the record is open to its care team only, and to who breaks the glass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restricted: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -102,7 +107,7 @@ impl From<&Patient> for PatientBody {
         Self {
             id: patient.id,
             mrn: patient.mrn.to_string(),
-            name: patient.name.clone(),
+            name: Some(patient.name.clone()),
             birth_date: patient.birth_date,
             sex: patient.sex.map(Sex::from),
             phone: patient.phone.clone(),
@@ -110,6 +115,7 @@ impl From<&Patient> for PatientBody {
             address: patient.address.clone(),
             account_id: patient.account,
             registered_at: Some(patient.registered_at),
+            restricted: Some(patient.restricted),
         }
     }
 }
@@ -126,8 +132,13 @@ impl PatientBody {
                 address: None,
                 account_id: None,
                 registered_at: None,
+                restricted: None,
                 ..all
             },
+            Reach::Existence => {
+                let restricted = all.restricted;
+                Self { name: None, phone: None, restricted, ..Self::within(Reach::Billing, patient) }
+            }
         }
     }
 }
@@ -187,6 +198,9 @@ struct FindParams {
 }
 
 /// Find patients; without `q` all, newest first
+///
+/// A doctor finds restricted patients whose care team they are of; another one only by the whole record number, and then only
+/// that there is one.
 #[utoipa::path(tag = "Patients", params(FindParams), security(("token" = [])), responses((status = 200, body = PageBody<PatientBody>)))]
 #[get("/v1/patients")]
 async fn find(
@@ -233,6 +247,8 @@ struct PatientChangeBody {
     #[serde(default, with = "super::nullable")]
     #[schema(value_type = Option<String>)]
     address: Option<Option<PostalAddress>>,
+    /// For an admin who signed in within 15 minutes: whether the record is open to its care team only.
+    restricted: Option<bool>,
 }
 
 /// Change a patient; a patient changes only phone, email and address of their own
@@ -246,9 +262,9 @@ async fn change(
     IfMatch(version): IfMatch,
     body: Body<PatientChangeBody>,
 ) -> Result<HttpResponse, Problem> {
-    let PatientChangeBody { name, birth_date, sex, phone, email, address } = body.value;
+    let PatientChangeBody { name, birth_date, sex, phone, email, address, restricted } = body.value;
     let sex = sex.map(|sex| sex.map(AdministrativeSex::from));
-    let change = PatientChange { name, birth_date, sex, phone, email, address };
+    let change = PatientChange { name, birth_date, sex, phone, email, address, restricted };
     let patient = app.patients.change.run(&caller, id, version, change).await?;
     Ok(HttpResponse::Ok().insert_header(etag(patient.version)).json(PatientBody::from(&patient)))
 }

@@ -62,6 +62,7 @@ kinds! {
     Unauthenticated = UNAUTHORIZED "unauthenticated" "Sign in first";
     Forbidden = FORBIDDEN "forbidden" "Not allowed";
     RecentAuthenticationRequired = UNAUTHORIZED "recent-authentication-required" "Sign in again";
+    Restricted = FORBIDDEN "restricted" "The record is restricted";
     SecondFactorRequired = FORBIDDEN "second-factor-required" "Set up a second factor first";
     NotFound = NOT_FOUND "not-found" "Not found";
     MethodNotAllowed = METHOD_NOT_ALLOWED "method-not-allowed" "The method is not allowed here";
@@ -285,6 +286,11 @@ impl From<Refused> for Problem {
                 )),
                 ..Self::new(Kind::RecentAuthenticationRequired, "")
             },
+            Refused::Restricted => Self::new(
+                Kind::Restricted,
+                "the record is restricted to its care team; an admin can add you to it, and in an emergency a doctor asks for \
+                 access at /v1/patients/{id}/emergency-access",
+            ),
             Refused::SecondFactor => Self::new(
                 Kind::SecondFactorRequired,
                 "this house asks for a second factor: set one up under /v1/auth/factors, and then go on",
@@ -458,6 +464,7 @@ impl From<WorkflowError> for Problem {
             WorkflowError::Invalid(invalid) => invalid.into(),
             WorkflowError::NotFound => Self::not_found("there is no such record"),
             WorkflowError::NotConfirmed { .. } => Self::new(Kind::Conflict, error.to_string()),
+            WorkflowError::OpenAlready | WorkflowError::CareTeamFull => Self::new(Kind::Conflict, error.to_string()),
             WorkflowError::Auth(error) => error.into(),
             WorkflowError::Imaging(error) => error.into(),
             WorkflowError::Typeset(error) => error.into(),

@@ -251,7 +251,7 @@ async fn list(
     SignedIn(caller): SignedIn,
     Params(params): Params<ListParams>,
 ) -> Result<impl Responder, Problem> {
-    let filter = ReportFilter { patient: params.patient_id, diagnosis: params.diagnosis_id };
+    let filter = ReportFilter { patient: params.patient_id, diagnosis: params.diagnosis_id, reader: None };
     let request = page(params.limit, params.cursor.as_deref())?;
     let found = app.reports.queries.reports(&caller, &filter, &request).await?;
     let base_url = &app.reports.verification_base_url;

@@ -121,6 +121,10 @@ pub(crate) trait Fields {
         self.optional(field, |value| value.as_bool())?.ok_or_else(|| corrupt(field))
     }
 
+    fn optional_flag(&self, field: &str) -> Result<Option<bool>, StoreError> {
+        self.optional(field, |value| value.as_bool())
+    }
+
     fn text(&self, field: &str) -> Result<&str, StoreError> {
         self.optional_text(field)?.ok_or_else(|| corrupt(field))
     }
@@ -157,6 +161,14 @@ pub(crate) trait Fields {
             .into_iter()
             .map(|item| item.ok().and_then(|item| item.as_document()).ok_or_else(|| corrupt(field)))
             .collect()
+    }
+
+    /// Of an array that may be absent.
+    fn optional_documents(&self, field: &str) -> Result<Vec<&RawDocument>, StoreError> {
+        match self.field(field)? {
+            Some(_) => self.documents(field),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn times(&self, field: &str) -> Result<Vec<Timestamp>, StoreError> {

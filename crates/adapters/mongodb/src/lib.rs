@@ -19,6 +19,7 @@
 mod accounts;
 mod attempts;
 mod audit;
+mod care_teams;
 mod chains;
 mod codes;
 mod commands;

@@ -34,6 +34,7 @@ impl Transaction<'_> {
 fn document(message: &OutgoingMessage) -> Document {
     let (code, report) = match &message.content {
         MessageContent::OneTimeCode { code } => (Some(code.expose_secret()), None),
+        MessageContent::EmergencyAccess => (None, None),
         MessageContent::ReportReady { report } => (None, Some(id(*report))),
     };
     doc! {
@@ -224,6 +225,7 @@ impl MessageLog for MongoStore {
 fn taken(found: &RawDocument, until: Timestamp) -> Result<Taken, StoreError> {
     let content = match found.parsed("kind", kind)? {
         MessageKind::OneTimeCode => MessageContent::OneTimeCode { code: found.text("code")?.to_owned().into() },
+        MessageKind::EmergencyAccess => MessageContent::EmergencyAccess,
         MessageKind::ReportReady => MessageContent::ReportReady { report: found.id("report")? },
     };
     let message = OutgoingMessage {

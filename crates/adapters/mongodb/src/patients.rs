@@ -3,8 +3,8 @@ use std::collections::{BTreeSet, HashMap};
 use async_trait::async_trait;
 use futures_util::future::{try_join, try_join_all};
 use infirmary_kernel::{
-    BirthDate, Cursor, EmailAddress, NamePart, Page, PageRequest, PatientId, PersonName, PhoneNumber, PostalAddress,
-    StoreError, Trail, WriteError, Written, fold,
+    AccountId, BirthDate, Cursor, EmailAddress, NamePart, Page, PageRequest, PatientId, PersonName, PhoneNumber,
+    PostalAddress, StoreError, Trail, WriteError, Written, fold,
 };
 use infirmary_patients::{
     ChangedPatient, MAX_CANDIDATES, Mrn, Patient, PatientStore, RegisteredPatient, SearchTerms, index_words,
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     MongoStore,
+    care_teams::{self, given_to},
     documents::{DocumentExt, Fields, id, number, setting, time, uuid},
     reads::{Query, after_place, newest_first, one_more},
     schema::{COUNTERS, PATIENT_WORDS, PATIENTS},
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// Of a patient; those that are not set are not there.
-const OPTIONAL: [&str; 6] = ["birth_date", "sex", "phone", "email", "address", "account"];
+const OPTIONAL: [&str; 7] = ["birth_date", "sex", "phone", "email", "address", "account", "restricted"];
 
 #[async_trait]
 impl Write for RegisteredPatient {
@@ -47,6 +48,9 @@ impl Write for ChangedPatient {
         let due = doc! { "_id": id(changed.id), "version": number(i64::from(changed.version) - 1) };
         if !transaction.update(&PATIENTS, due, setting(document(changed), &OPTIONAL)).await? {
             return Err(WriteError::Stale);
+        }
+        if before.restricted && !changed.restricted {
+            care_teams::end_emergency_access(transaction, changed.id, self.trail.event.at).await?;
         }
         let (old, new) = (Entries::of(&before), Entries::of(changed));
         if old.words != new.words {
@@ -84,7 +88,17 @@ impl PatientStore for MongoStore {
         found.map(|found| patient(&found)).transpose()
     }
 
-    async fn search(&self, terms: &SearchTerms, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
+    async fn by_mrn(&self, mrn: Mrn) -> Result<Option<Patient>, StoreError> {
+        let sought = doc! { "mrn": number(i64::try_from(mrn.serial()).unwrap_or(i64::MAX)) };
+        self.find_one(&PATIENTS, sought).await?.map(|found| patient(&found)).transpose()
+    }
+
+    async fn search(
+        &self,
+        terms: &SearchTerms,
+        reader: Option<AccountId>,
+        page: &PageRequest,
+    ) -> Result<Page<Patient>, StoreError> {
         let Some((first, others)) = terms.as_slice().split_first() else {
             return Ok(Page { items: Vec::new(), next: None });
         };
@@ -92,18 +106,31 @@ impl PatientStore for MongoStore {
             [] => None,
             _ => self.rarest(terms.as_slice()).await?.filter(|rare| rare != first),
         };
-        let found = match rare {
-            Some(rare) => self.search_rare(&rare, terms, page).await?,
-            None => self.search_in_order(first, others, page).await?,
-        };
+        let (mut found, mut rest) = (Vec::new(), page.clone());
+        loop {
+            let places = match &rare {
+                Some(rare) => self.places_of_rare(rare, terms, &rest).await?,
+                None => self.places_in_order(first, others, &rest).await?,
+            };
+            // There may be more behind them, and those who are not given to the reader leave room for it.
+            let last = places.last().filter(|_| places.len() == one_more(&rest)).cloned();
+            found.extend(self.at_places(places, reader).await?);
+            match last {
+                Some((word, last)) if found.len() < one_more(page) => {
+                    rest.after = Some(Cursor { sort_key: word, id: last.as_uuid() });
+                }
+                _ => break,
+            }
+        }
+        found.truncate(one_more(page));
         let page =
             Page::of_rows(found, page.limit, |(word, last)| Cursor { sort_key: word.clone(), id: last.id.as_uuid() });
         Ok(page.map(|(_, patient)| patient))
     }
 
-    async fn list(&self, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
+    async fn list(&self, reader: Option<AccountId>, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
         let query = Query {
-            filter: after_place(doc! {}, "registered_at", page),
+            filter: after_place(given_to(doc! {}, reader), "registered_at", page),
             sort: newest_first("registered_at"),
             limit: one_more(page),
             index: "time",
@@ -114,11 +141,11 @@ impl PatientStore for MongoStore {
     }
 
     /// Walks along the index of time, oldest first: which names have a part of a word in them no index tells.
-    async fn named(&self, part: &NamePart, most: usize) -> Result<Vec<Patient>, StoreError> {
+    async fn named(&self, part: &NamePart, reader: Option<AccountId>, most: usize) -> Result<Vec<Patient>, StoreError> {
         // As a literal, so that nothing in it is an expression.
         let place = doc! { "$indexOfBytes": ["$folded_name", { "$literal": part.folded() }] };
         let query = Query {
-            filter: doc! { "$expr": { "$gte": [place, 0] } },
+            filter: given_to(doc! { "$expr": { "$gte": [place, 0] } }, reader),
             sort: doc! { "registered_at": 1, "_id": 1 },
             limit: most,
             index: "time",
@@ -126,9 +153,12 @@ impl PatientStore for MongoStore {
         self.find(&PATIENTS, query).await?.iter().map(|found| patient(found)).collect()
     }
 
-    async fn candidates(&self, sought: &Patient) -> Result<Vec<Patient>, StoreError> {
+    async fn candidates(&self, sought: &Patient, reader: Option<AccountId>) -> Result<Vec<Patient>, StoreError> {
         let alike = async |filter: Option<Document>, index| match filter {
-            Some(filter) => self.find(&PATIENTS, Query { filter, sort: doc! {}, limit: MAX_CANDIDATES, index }).await,
+            Some(filter) => {
+                let filter = given_to(filter, reader);
+                self.find(&PATIENTS, Query { filter, sort: doc! {}, limit: MAX_CANDIDATES, index }).await
+            }
             None => Ok(Vec::new()),
         };
         let phone = sought.phone.as_ref().map(|phone| doc! { "phone": phone.as_str() });
@@ -162,6 +192,7 @@ fn document(patient: &Patient) -> Document {
     .with("email", patient.email.as_ref().map(EmailAddress::as_str))
     .with("address", patient.address.as_ref().map(PostalAddress::as_str))
     .with("account", patient.account.map(id))
+    .with("restricted", patient.restricted.then_some(true))
 }
 
 pub(crate) fn patient(found: &RawDocument) -> Result<Patient, StoreError> {
@@ -176,6 +207,7 @@ pub(crate) fn patient(found: &RawDocument) -> Result<Patient, StoreError> {
         address: found.optional_parsed("address", PostalAddress::parse)?,
         account: found.optional_id("account")?,
         registered_at: found.time("registered_at")?,
+        restricted: found.optional_flag("restricted")?.unwrap_or(false),
         version: found.number("version")?,
     })
 }
@@ -226,17 +258,19 @@ fn beginning_with(term: &str) -> Document {
 /// and the walk ends with the page.
 const RARE_WORDS: usize = 1_000;
 
+/// A patient in the order of the list: by the first word that begins with the first term.
+type Place = (String, PatientId);
 type Found = (String, Patient);
 
 impl MongoStore {
     /// The first part of the words that begin with the first term, in the order of the index; further terms are compared at
     /// each. Of the entries of a patient the first one counts: the one before it begins otherwise.
-    async fn search_in_order(
+    async fn places_in_order(
         &self,
         first: &str,
         others: &[String],
         page: &PageRequest,
-    ) -> Result<Vec<Found>, StoreError> {
+    ) -> Result<Vec<Place>, StoreError> {
         let mut word = beginning_with(first);
         let mut filter = doc! { "before": { "$lt": first } };
         if let Some(after) = &page.after {
@@ -256,13 +290,17 @@ impl MongoStore {
         }
         let sort = doc! { "word": 1, "patient": 1 };
         let entries = self.find(&PATIENT_WORDS, Query { filter, sort, limit: one_more(page), index: "word" }).await?;
-        let places = entries.iter().map(|entry| Ok((entry.text("word")?.to_owned(), entry.id("patient")?)));
-        self.at_places(places.collect::<Result<_, StoreError>>()?).await
+        entries.iter().map(|entry| Ok((entry.text("word")?.to_owned(), entry.id("patient")?))).collect()
     }
 
     /// When a further term is rare and the first is not, the index of the first would be walked through many words for a few
     /// matches: so the entries of the rare one are read, and sorted.
-    async fn search_rare(&self, rare: &str, terms: &SearchTerms, page: &PageRequest) -> Result<Vec<Found>, StoreError> {
+    async fn places_of_rare(
+        &self,
+        rare: &str,
+        terms: &SearchTerms,
+        page: &PageRequest,
+    ) -> Result<Vec<Place>, StoreError> {
         let filter = doc! { "word": beginning_with(rare), "before": { "$lt": rare } };
         let query = Query { filter, sort: doc! {}, limit: RARE_WORDS, index: "word" };
         let entries = self.find(&PATIENT_WORDS, query).await?;
@@ -275,22 +313,24 @@ impl MongoStore {
                 places.push((word.to_owned(), entry.id("patient")?));
             }
         }
-        let place = |(word, patient): &(String, PatientId)| (word.clone(), patient.as_uuid());
+        let place = |(word, patient): &Place| (word.clone(), patient.as_uuid());
         let after: (String, Uuid) =
             page.after.as_ref().map_or((String::new(), Uuid::nil()), |after| (after.sort_key.clone(), after.id));
         places.retain(|found| place(found) > after);
         places.sort_by_cached_key(place);
         places.truncate(one_more(page));
-        self.at_places(places).await
+        Ok(places)
     }
 
-    /// The patients of these places, in their order.
-    async fn at_places(&self, places: Vec<(String, PatientId)>) -> Result<Vec<Found>, StoreError> {
+    /// The patients of these places that are given to the reader, in their order.
+    async fn at_places(&self, places: Vec<Place>, reader: Option<AccountId>) -> Result<Vec<Found>, StoreError> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
         let ids: Vec<Bson> = places.iter().map(|(_, patient)| id(*patient)).collect();
-        let query = Query { limit: ids.len(), filter: doc! { "_id": { "$in": ids } }, sort: doc! {}, index: "_id" };
+        let limit = ids.len();
+        let filter = given_to(doc! { "_id": { "$in": ids } }, reader);
+        let query = Query { limit, filter, sort: doc! {}, index: "_id" };
         let found = self.find(&PATIENTS, query).await?;
         let found = found.iter().map(|found| patient(found).map(|found| (found.id, found)));
         let mut patients: HashMap<PatientId, Patient> = found.collect::<Result<_, _>>()?;

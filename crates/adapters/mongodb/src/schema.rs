@@ -138,7 +138,8 @@ pub(crate) static CODE_COUNTERS: Collection =
 pub(crate) static ATTEMPT_COUNTERS: Collection =
     Collection { name: "attempt_counters", indexes: &[Index::expiring("forgetting", &[("forget_at", 1)], 0)] };
 
-/// `folded_name` is the name as it is compared: without accents and case.
+/// `folded_name` is the name as it is compared: without accents and case. `restricted` is there when the record is; `care_team`
+/// and `emergency` (sessions with the end of their emergency access) say who comes to it then.
 pub(crate) static PATIENTS: Collection = Collection {
     name: "patients",
     indexes: &[
@@ -147,7 +148,14 @@ pub(crate) static PATIENTS: Collection = Collection {
         Index::plain("time", &[("registered_at", -1), ("_id", -1)]),
         Index::sparse("phone", &[("phone", 1)]),
         Index::plain("name_and_birth_date", &[("folded_name", 1), ("birth_date", 1)]),
+        Index::sparse("restricted", &[("restricted", 1)]),
     ],
+};
+
+/// Why somebody came to the record of a restricted patient; they stay.
+pub(crate) static EMERGENCY_ACCESSES: Collection = Collection {
+    name: "emergency_accesses",
+    indexes: &[Index::plain("patient", &[("patient", 1), ("started_at", -1), ("_id", -1)])],
 };
 
 /// The words a patient is found by the beginning of; `_id` is word and patient. Each entry has all words of its patient,
@@ -212,6 +220,7 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
     &ATTEMPT_COUNTERS,
     &PATIENTS,
     &PATIENT_WORDS,
+    &EMERGENCY_ACCESSES,
     &COUNTERS,
     &TURNS,
     &AUDIT,

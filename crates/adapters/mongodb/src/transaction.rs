@@ -341,6 +341,16 @@ impl<'a> Transaction<'a> {
         Ok(self.done(updated)?.matched_count > 0)
     }
 
+    pub(crate) async fn update_all(
+        &mut self,
+        collection: &Collection,
+        filter: Document,
+        update: Document,
+    ) -> Result<(), WriteError> {
+        let updated = self.store.documents(collection).update_many(filter, update).session(&mut self.session).await;
+        self.done(updated).map(|_| ())
+    }
+
     /// Takes the place of the document with its `_id`, when there is one.
     pub(crate) async fn put(&mut self, collection: &Collection, document: Document) -> Result<(), WriteError> {
         let id = document.get("_id").cloned().unwrap_or_default();

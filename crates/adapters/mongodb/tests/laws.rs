@@ -9,6 +9,11 @@ mod patients {
     infirmary_patients::patient_store_laws!(store);
 }
 
+mod care_teams {
+    use super::store;
+    infirmary_patients::care_team_laws!(store);
+}
+
 mod registry {
     use super::store;
     infirmary_workflows::registry_laws!(store);

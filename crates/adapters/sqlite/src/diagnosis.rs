@@ -10,6 +10,7 @@ use rusqlite::{Connection, Error, OptionalExtension, Row, ToSql, ffi, params};
 
 use crate::{
     SqliteStore,
+    care_teams::shown_to_reader,
     rows::{OrWriteError, RowExt, blob, optional_blob},
     statement::Statement,
     writer::Transaction,
@@ -122,6 +123,7 @@ pub(crate) fn listing(select: &'static str, filter: &DiagnosisFilter, page: &Pag
         }
         query.push(")", []);
     }
+    query.push_if(filter.reader, concat!(" AND ", shown_to_reader!("d.patient")), blob);
     query.push_if(filter.from, " AND d.recorded_at >= ?", Timestamp::unix_ms);
     query.push_if(filter.to, " AND d.recorded_at < ?", Timestamp::unix_ms);
     if let Ok(Some((time, id))) = page.after_time() {
@@ -288,8 +290,11 @@ mod tests {
             (DiagnosisFilter { statuses: shown.clone(), ..any() }, "time"),
             (DiagnosisFilter { patient, ..any() }, "patient"),
             (DiagnosisFilter { patient, statuses: shown.clone(), ..any() }, "patient"),
-            (DiagnosisFilter { patient, author, statuses: drafts.clone(), from: at, to: at }, "patient"),
-            (DiagnosisFilter { author, statuses: drafts, ..any() }, "author"),
+            (DiagnosisFilter { patient, author, statuses: drafts.clone(), from: at, to: at, reader: None }, "patient"),
+            (DiagnosisFilter { author, statuses: drafts.clone(), ..any() }, "author"),
+            (DiagnosisFilter { reader: author, ..any() }, "time"),
+            (DiagnosisFilter { author, reader: author, ..any() }, "author"),
+            (DiagnosisFilter { statuses: drafts, reader: author, from: at, ..any() }, "status"),
         ];
         let after = Some(Cursor::at(Timestamp::from_unix_ms(5), fresh_id::<()>().as_uuid()));
         for (filter, index) in filters {

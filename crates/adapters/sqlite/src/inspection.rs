@@ -204,6 +204,17 @@ const REFERENCES: &[Query] = &[
          AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = p.account AND a.patient = p.id)",
     ),
     (
+        "account",
+        "it is of a care team, and is not there",
+        "SELECT c.account FROM care_teams c WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = c.account)",
+    ),
+    (
+        "account",
+        "it used emergency access, and is not there",
+        "SELECT e.account FROM emergency_accesses e
+         WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = e.account)",
+    ),
+    (
         "study",
         "its author has no account",
         "SELECT s.id FROM studies s WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = s.author)",
@@ -401,6 +412,22 @@ const TRAIL: &[Query] = &[
                 "'diagnosis.change', 'diagnosis.confirm', 'diagnosis.amend', 'diagnosis.retract'",
                 " AND instr(CAST(e.form AS TEXT), ',\"version\":' || v.version || '}}') > 0"
             )
+        ),
+    ),
+    (
+        "account",
+        "the audit trail does not tell that it came to a care team",
+        concat!(
+            "SELECT c.account FROM care_teams c WHERE ",
+            untold!("c.account", "c.patient", "c.added_at", "'careTeam.add'")
+        ),
+    ),
+    (
+        "emergency access",
+        "the audit trail does not tell of it",
+        concat!(
+            "SELECT a.id FROM emergency_accesses a WHERE ",
+            untold!("a.id", "a.patient", "a.started_at", "'emergencyAccess.start'")
         ),
     ),
     (

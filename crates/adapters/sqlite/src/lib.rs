@@ -15,6 +15,7 @@
 mod accounts;
 mod attempts;
 mod audit;
+mod care_teams;
 mod codes;
 mod diagnosis;
 mod factors;

@@ -21,6 +21,7 @@ use crate::{
 pub(crate) fn insert(transaction: &Transaction<'_>, message: &OutgoingMessage) -> Result<(), WriteError> {
     let (code, report) = match &message.content {
         MessageContent::OneTimeCode { code } => (Some(code.expose_secret()), None),
+        MessageContent::EmergencyAccess => (None, None),
         MessageContent::ReportReady { report } => (None, Some(blob(*report))),
     };
     transaction
@@ -157,6 +158,7 @@ fn take(connection: &Connection, most: usize, now: Timestamp) -> rusqlite::Resul
 fn taken_row(row: &Row<'_>, until: Timestamp) -> rusqlite::Result<Taken> {
     let content = match row.parsed("kind", kind)? {
         MessageKind::OneTimeCode => MessageContent::OneTimeCode { code: row.get::<_, String>("code")?.into() },
+        MessageKind::EmergencyAccess => MessageContent::EmergencyAccess,
         MessageKind::ReportReady => MessageContent::ReportReady { report: row.id("report")? },
     };
     let message = OutgoingMessage {

@@ -2,16 +2,16 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use infirmary_kernel::{
-    BirthDate, Cursor, EmailAddress, NamePart, Page, PageRequest, PatientId, PersonName, PhoneNumber, PostalAddress,
-    StoreError, WriteError, Written, fold,
+    AccountId, BirthDate, Cursor, EmailAddress, NamePart, Page, PageRequest, PatientId, PersonName, PhoneNumber,
+    PostalAddress, StoreError, Timestamp, WriteError, Written, fold,
 };
 use infirmary_patients::{
     ChangedPatient, MAX_CANDIDATES, Mrn, Patient, PatientStore, RegisteredPatient, SearchTerms, index_words,
 };
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, types::ValueRef};
 
 use crate::{
-    SqliteStore,
+    SqliteStore, care_teams,
     rows::{OrWriteError, RowExt, blob, id_of, optional_blob, place_after, unopposed},
     writer::Transaction,
 };
@@ -21,7 +21,21 @@ const LAWS: &[(&str, &str)] = &[("patients.mrn", "mrn"), ("patients.account", "a
 /// Of the patient `p`, in the order in which [`patient`] reads them.
 macro_rules! patient_columns {
     () => {
-        "p.id, p.mrn, p.name, p.birth_date, p.sex, p.phone, p.email, p.address, p.account, p.registered_at, p.version"
+        "p.id, p.mrn, p.name, p.birth_date, p.sex, p.phone, p.email, p.address, p.account, p.registered_at, p.version,
+         p.restricted"
+    };
+}
+
+/// Whether the patient `p` is given to the reader in the parameter `$reader`; without a reader each is.
+macro_rules! shown {
+    ($reader:literal) => {
+        concat!(
+            "(NOT p.restricted OR ",
+            $reader,
+            " IS NULL OR EXISTS (SELECT 1 FROM care_teams c WHERE c.patient = p.id AND c.account = ",
+            $reader,
+            "))"
+        )
     };
 }
 
@@ -50,7 +64,7 @@ impl PatientStore for SqliteStore {
 
     async fn change(&self, changed: ChangedPatient) -> Result<(), WriteError> {
         self.write(move |transaction| {
-            update(transaction, &changed.patient)?;
+            update(transaction, &changed.patient, changed.trail.event.at)?;
             transaction.keep(&changed.trail).map(|_| ())
         })
         .await
@@ -60,12 +74,27 @@ impl PatientStore for SqliteStore {
         self.look_up(move |connection| find(connection, id)).await
     }
 
-    async fn search(&self, terms: &SearchTerms, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
-        let (terms, page) = (terms.clone(), page.clone());
-        self.read_snapshot(move |connection| search(connection, &terms, &page)).await
+    async fn by_mrn(&self, mrn: Mrn) -> Result<Option<Patient>, StoreError> {
+        self.look_up(move |connection| {
+            connection
+                .prepare_cached(concat!("SELECT ", patient_columns!(), " FROM patients p WHERE p.mrn = ?"))?
+                .query_row([mrn.serial()], patient)
+                .optional()
+        })
+        .await
     }
 
-    async fn list(&self, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
+    async fn search(
+        &self,
+        terms: &SearchTerms,
+        reader: Option<AccountId>,
+        page: &PageRequest,
+    ) -> Result<Page<Patient>, StoreError> {
+        let (terms, page) = (terms.clone(), page.clone());
+        self.read_snapshot(move |connection| search(connection, &terms, reader, &page)).await
+    }
+
+    async fn list(&self, reader: Option<AccountId>, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
         let (time, id) = place_after(page);
         let limit = page.limit;
         self.read(move |connection| {
@@ -73,10 +102,11 @@ impl PatientStore for SqliteStore {
                 .prepare_cached(concat!(
                     "SELECT ",
                     patient_columns!(),
-                    " FROM patients p WHERE (p.registered_at, p.id) < (?, ?)
-                          ORDER BY p.registered_at DESC, p.id DESC LIMIT ?"
+                    " FROM patients p WHERE (p.registered_at, p.id) < (?1, ?2) AND ",
+                    shown!("?4"),
+                    " ORDER BY p.registered_at DESC, p.id DESC LIMIT ?3"
                 ))?
-                .query_map(params![time, id, limit.get() + 1], patient)?
+                .query_map(params![time, id, limit.get() + 1, optional_blob(reader)], patient)?
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(Page::of_rows(rows, limit, |last| Cursor::at(last.registered_at, last.id.as_uuid())))
         })
@@ -84,31 +114,41 @@ impl PatientStore for SqliteStore {
     }
 
     /// Walks: which names have a part of a word in them no index tells. A walk of a hundred thousand takes tenths of a second.
-    async fn named(&self, part: &NamePart, most: usize) -> Result<Vec<Patient>, StoreError> {
+    async fn named(&self, part: &NamePart, reader: Option<AccountId>, most: usize) -> Result<Vec<Patient>, StoreError> {
         let part = part.clone();
         self.read(move |connection| {
             connection
                 .prepare_cached(concat!(
                     "SELECT ",
                     patient_columns!(),
-                    " FROM patients p WHERE instr(p.folded_name, ?1) > 0 ORDER BY p.registered_at, p.id LIMIT ?2"
+                    " FROM patients p WHERE instr(p.folded_name, ?1) > 0 AND ",
+                    shown!("?3"),
+                    " ORDER BY p.registered_at, p.id LIMIT ?2"
                 ))?
-                .query_map(params![part.folded(), most], patient)?
+                .query_map(params![part.folded(), most, optional_blob(reader)], patient)?
                 .collect()
         })
         .await
     }
 
-    async fn candidates(&self, patient_sought: &Patient) -> Result<Vec<Patient>, StoreError> {
+    async fn candidates(
+        &self,
+        patient_sought: &Patient,
+        reader: Option<AccountId>,
+    ) -> Result<Vec<Patient>, StoreError> {
         let sought = patient_sought.clone();
         self.read(move |connection| {
             connection
                 .prepare_cached(concat!(
                     "SELECT ",
                     patient_columns!(),
-                    " FROM patients p WHERE p.phone = ?1 UNION SELECT ",
+                    " FROM patients p WHERE p.phone = ?1 AND ",
+                    shown!("?5"),
+                    " UNION SELECT ",
                     patient_columns!(),
-                    " FROM patients p WHERE p.folded_name = ?2 AND p.birth_date = ?3 LIMIT ?4"
+                    " FROM patients p WHERE p.folded_name = ?2 AND p.birth_date = ?3 AND ",
+                    shown!("?5"),
+                    " LIMIT ?4"
                 ))?
                 .query_map(
                     params![
@@ -116,6 +156,7 @@ impl PatientStore for SqliteStore {
                         fold(sought.name.as_str()),
                         sought.birth_date.map(|date| date.to_string()),
                         MAX_CANDIDATES,
+                        optional_blob(reader),
                     ],
                     patient,
                 )?
@@ -136,24 +177,27 @@ pub(crate) fn insert(transaction: &Transaction<'_>, new: &Patient) -> Result<(),
     transaction
         .prepare_cached(
             "INSERT INTO patients (id, mrn, name, folded_name, birth_date, sex, phone, email, address, account,
-             registered_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             registered_at, version, restricted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )
         .and_then(|mut insert| bind(new, |values| insert.execute(values)))
         .or_conflict(LAWS)?;
     insert_words(transaction, new)
 }
 
-pub(crate) fn update(transaction: &Transaction<'_>, changed: &Patient) -> Result<(), WriteError> {
+pub(crate) fn update(transaction: &Transaction<'_>, changed: &Patient, at: Timestamp) -> Result<(), WriteError> {
     let before = find(transaction, changed.id).or_write_error()?.ok_or(WriteError::Stale)?;
     let updated = transaction
         .prepare_cached(
             "UPDATE patients SET mrn = ?2, name = ?3, folded_name = ?4, birth_date = ?5, sex = ?6, phone = ?7, email = ?8,
-             address = ?9, account = ?10, registered_at = ?11, version = ?12 WHERE id = ?1 AND version = ?12 - 1",
+             address = ?9, account = ?10, registered_at = ?11, version = ?12, restricted = ?13 WHERE id = ?1 AND version = ?12 - 1",
         )
         .and_then(|mut update| bind(changed, |values| update.execute(values)))
         .or_conflict(LAWS)?;
     if updated == 0 {
         return Err(WriteError::Stale);
+    }
+    if before.restricted && !changed.restricted {
+        care_teams::end_emergency_access(transaction, changed.id, at)?;
     }
     if index_words(&before) != index_words(changed) {
         transaction
@@ -184,6 +228,7 @@ fn bind<T>(patient: &Patient, run: impl FnOnce(&[&dyn ToSql]) -> T) -> T {
         optional_blob(patient.account),
         patient.registered_at.unix_ms(),
         patient.version,
+        patient.restricted,
     ])
 }
 
@@ -235,6 +280,7 @@ pub(crate) fn patient(row: &Row<'_>) -> rusqlite::Result<Patient> {
         account: row.optional_id(8)?,
         registered_at: row.time(9)?,
         version: row.get(10)?,
+        restricted: row.get(11)?,
     })
 }
 
@@ -253,7 +299,12 @@ type Place = (String, [u8; 16]);
 /// The page is the first part of the words that begin with the first term, in the order of the index; further terms are
 /// compared at each. When a further term is rare and the first is not, that would walk through many words for a few
 /// matches: then the entries of the rare term are read and sorted.
-fn search(connection: &Connection, terms: &SearchTerms, page: &PageRequest) -> rusqlite::Result<Page<Patient>> {
+fn search(
+    connection: &Connection,
+    terms: &SearchTerms,
+    reader: Option<AccountId>,
+    page: &PageRequest,
+) -> rusqlite::Result<Page<Patient>> {
     let Some((first, others)) = terms.as_slice().split_first() else {
         return Ok(Page { items: Vec::new(), next: None });
     };
@@ -266,8 +317,8 @@ fn search(connection: &Connection, terms: &SearchTerms, page: &PageRequest) -> r
         _ => rarest(connection, others)?,
     };
     let places = match rare {
-        Some(rare) => sort(connection, &rare, terms.as_slice(), &after, most)?,
-        None => walk(connection, first, others, &after, most)?,
+        Some(rare) => sort(connection, &rare, terms.as_slice(), reader, &after, most)?,
+        None => walk(connection, first, others, reader, &after, most)?,
     };
     let mut rows = Vec::with_capacity(places.len());
     for (word, id) in places {
@@ -281,6 +332,7 @@ fn walk(
     connection: &Connection,
     first: &str,
     others: &[String],
+    reader: Option<AccountId>,
     after: &Place,
     most: usize,
 ) -> rusqlite::Result<Vec<Place>> {
@@ -294,7 +346,10 @@ fn walk(
         && let Some(entry) = entries.next()?
     {
         let (word, words) = (entry.get_ref(0)?.as_str()?, Words(entry.get_ref(2)?.as_str()?));
-        if words.first(first) == Some(word) && words.match_all(others) {
+        if words.first(first) == Some(word)
+            && words.match_all(others)
+            && is_shown(connection, entry.get_ref(1)?, reader)?
+        {
             places.push((word.to_owned(), entry.get(1)?));
         }
     }
@@ -305,6 +360,7 @@ fn sort(
     connection: &Connection,
     rare: &str,
     terms: &[String],
+    reader: Option<AccountId>,
     after: &Place,
     most: usize,
 ) -> rusqlite::Result<Vec<Place>> {
@@ -321,7 +377,24 @@ fn sort(
             places.insert((word.to_owned(), entry.get(0)?));
         }
     }
-    Ok(places.into_iter().filter(|place| place > after).take(most).collect())
+    let mut page = Vec::new();
+    for place in places.into_iter().filter(|place| place > after) {
+        if is_shown(connection, place.1.as_slice().into(), reader)? {
+            page.push(place);
+        }
+        if page.len() == most {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// One look by the key for each entry of the page, and none for who reads for nobody.
+fn is_shown(connection: &Connection, patient: ValueRef<'_>, reader: Option<AccountId>) -> rusqlite::Result<bool> {
+    let Some(reader) = reader else { return Ok(true) };
+    connection
+        .prepare_cached(concat!("SELECT EXISTS (SELECT 1 FROM patients p WHERE p.id = ?1 AND ", shown!("?2"), ")"))?
+        .query_row(params![patient.as_blob()?, blob(reader)], |row| row.get(0))
 }
 
 fn rarest(connection: &Connection, terms: &[String]) -> rusqlite::Result<Option<String>> {

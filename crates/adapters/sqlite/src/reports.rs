@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Params, Row, params};
 
 use crate::{
     SqliteStore,
+    care_teams::shown_to_reader,
     rows::{OrWriteError, RowExt, blob},
     statement::Statement,
     writer::Transaction,
@@ -71,6 +72,7 @@ fn listing(filter: &ReportFilter, page: &PageRequest) -> Statement {
     query.push_if(filter.diagnosis, " AND r.diagnosis = ?", blob);
     let patient = if filter.diagnosis.is_some() { " AND +r.patient = ?" } else { " AND r.patient = ?" };
     query.push_if(filter.patient, patient, blob);
+    query.push_if(filter.reader, concat!(" AND ", shown_to_reader!("r.patient")), blob);
     if let Ok(Some((time, id))) = page.after_time() {
         query.push(" AND (r.issued_at, r.id) < (?, ?)", [Box::new(time.unix_ms()), Box::new(id.into_bytes())]);
     }
@@ -138,13 +140,16 @@ mod tests {
     fn every_filter_is_answered_from_its_index() {
         let mut connection = Connection::open_in_memory().unwrap();
         crate::schema::migrate(&mut connection).unwrap().unwrap();
-        let (patient, diagnosis) = (Some(fresh_id()), Some(fresh_id()));
+        let (patient, diagnosis, reader) = (Some(fresh_id()), Some(fresh_id()), Some(fresh_id()));
+        let any = ReportFilter::default();
         let after = Some(Cursor::at(Timestamp::from_unix_ms(5), fresh_id::<()>().as_uuid()));
         for (filter, index) in [
-            (ReportFilter::default(), "reports_by_time"),
-            (ReportFilter { patient, diagnosis: None }, "reports_by_patient"),
-            (ReportFilter { patient: None, diagnosis }, "reports_by_version"),
-            (ReportFilter { patient, diagnosis }, "reports_by_version"),
+            (any, "reports_by_time"),
+            (ReportFilter { reader, ..any }, "reports_by_time"),
+            (ReportFilter { patient, ..any }, "reports_by_patient"),
+            (ReportFilter { diagnosis, ..any }, "reports_by_version"),
+            (ReportFilter { diagnosis, reader, ..any }, "reports_by_version"),
+            (ReportFilter { patient, diagnosis, reader: None }, "reports_by_version"),
         ] {
             for after in [None, after.clone()] {
                 let page = PageRequest { after, ..PageRequest::default() };

@@ -14,6 +14,7 @@ const STEPS: &[&[&str]] = &[
     ],
     &[include_str!("../schema/messages.sql")],
     &[include_str!("../schema/factors.sql")],
+    &[include_str!("../schema/access.sql")],
 ];
 
 /// What `user_version` says of a file that this program has made or brought up to date.

@@ -19,9 +19,19 @@ mod patients {
     infirmary_patients::patient_store_laws!(store);
 }
 
+mod care_teams {
+    use super::store;
+    infirmary_patients::care_team_laws!(store);
+}
+
 mod registry {
     use super::store;
     infirmary_workflows::registry_laws!(store);
+}
+
+mod restrictions {
+    use super::store;
+    infirmary_workflows::restriction_laws!(store);
 }
 
 mod leases {

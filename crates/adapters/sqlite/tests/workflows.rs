@@ -230,7 +230,7 @@ async fn of_sixteen_reports_at_once_one_is_issued_and_charged() {
             Err(other) => panic!("{other:?}"),
         }
     }
-    let filter = ReportFilter { patient: Some(diagnosis.patient), diagnosis: None };
+    let filter = ReportFilter { patient: Some(diagnosis.patient), ..ReportFilter::default() };
     let reports = ReportStore::list(&store, &filter, &PageRequest::default()).await.unwrap().items;
     assert_eq!(reports.iter().map(|view| view.report.id).collect::<Vec<_>>(), winners);
     assert_eq!(winners.len(), 1);

@@ -24,6 +24,10 @@ impl MessageSender for LogSender {
                 code = code.expose_secret(),
                 "DEVELOPMENT SENDER: no provider of messages is set up, so this code is in the log and nowhere else"
             ),
+            MessageContent::EmergencyAccess => tracing::warn!(
+                recipient = format!("…{last_digits}"),
+                "DEVELOPMENT SENDER: no provider of messages is set up, so no admin was told of an emergency access"
+            ),
             MessageContent::ReportReady { report } => tracing::warn!(
                 recipient = format!("…{last_digits}"),
                 report.id = %report,

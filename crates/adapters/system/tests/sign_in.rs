@@ -8,7 +8,10 @@ use infirmary_auth::{
     AuthError, Authenticate, CreateAdmin, FactorPolicy, Login, Password, PasswordDoor, PasswordPolicy, RefreshSession,
     SignIn, TokenIssuer, testing::MemoryAuth,
 };
-use infirmary_kernel::{EmailAddress, Gate, PersonName, Role, testing::origin};
+use infirmary_kernel::{
+    EmailAddress, Gate, PersonName, Role,
+    testing::{MemoryConfidentiality, origin},
+};
 use infirmary_system::{BcryptHasher, GivenSecrets, HmacSigner, JwtTokens, Keyring, OsEntropy, SystemClock, SystemIds};
 use secrecy::ExposeSecret;
 
@@ -30,7 +33,9 @@ async fn who_signs_in_before_a_restart_is_known_after_it() {
             entropy: Arc::new(OsEntropy),
         };
         let journal = Arc::new(store.journal.clone());
-        let gate = Gate::new(journal.clone(), journal, Arc::new(SystemClock), Arc::new(SystemIds::default()));
+        let confidentiality = Arc::new(MemoryConfidentiality::default());
+        let gate =
+            Gate::new(journal.clone(), journal, confidentiality, Arc::new(SystemClock), Arc::new(SystemIds::default()));
         let authenticate =
             Authenticate { gate: gate.clone(), tokens, sessions: store.clone(), factor_policy: FactorPolicy::Optional };
         if start == 0 {

@@ -21,7 +21,9 @@ pub struct Settings {
     pub code_template: String,
     /// Of the category utility, with one parameter in its body: the name of the house.
     pub report_template: String,
-    /// Of both templates, such as `en` or `ar`.
+    /// Of the category utility, with one parameter in its body: the name of the house.
+    pub emergency_template: String,
+    /// Of all templates, such as `en` or `ar`.
     pub language: String,
     pub house_name: String,
 }
@@ -57,6 +59,9 @@ impl WhatsAppSender {
             MessageContent::OneTimeCode { code } => {
                 let code = code.expose_secret();
                 (&self.settings.code_template, json!([body(code), copy_button(code)]))
+            }
+            MessageContent::EmergencyAccess => {
+                (&self.settings.emergency_template, json!([body(&self.settings.house_name)]))
             }
             MessageContent::ReportReady { .. } => {
                 (&self.settings.report_template, json!([body(&self.settings.house_name)]))

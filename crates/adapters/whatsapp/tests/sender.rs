@@ -26,6 +26,7 @@ fn settings(base_url: &str) -> Settings {
         phone_number_id: "105954558954427".to_owned(),
         code_template: "infirmary_code".to_owned(),
         report_template: "infirmary_report_ready".to_owned(),
+        emergency_template: "infirmary_emergency_access".to_owned(),
         language: "ar".to_owned(),
         house_name: "نەخۆشخانە".to_owned(),
     }

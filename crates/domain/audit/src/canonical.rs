@@ -10,8 +10,8 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use infirmary_kernel::{
-    AccountId, Action, AuditEntryId, Event, Outcome, PatientId, RequestId, Role, Sha256Digest, StoreError, Subject,
-    Timestamp,
+    AccountId, Action, AuditEntryId, Event, Outcome, PatientId, Purpose, RequestId, Role, Sha256Digest, StoreError,
+    Subject, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ struct Form<'a> {
     id: AuditEntryId,
     outcome: OutcomeForm,
     previous: Sha256Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    purpose: Option<PurposeForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request: Option<RequestId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +71,12 @@ enum OutcomeForm {
     Refused,
 }
 
+#[derive(Serialize, Deserialize)]
+enum PurposeForm {
+    #[serde(rename = "BTG")]
+    BreakTheGlass,
+}
+
 /// The chain of a log that has one is not named.
 fn is_only(chain: &u16) -> bool {
     *chain == ChainId::ONLY.get()
@@ -91,6 +99,9 @@ pub fn write(chain: ChainId, previous: &Head, event: &Event) -> Vec<u8> {
             Outcome::Refused => OutcomeForm::Refused,
         },
         previous: previous.hash,
+        purpose: event.purpose.map(|purpose| match purpose {
+            Purpose::BreakTheGlass => PurposeForm::BreakTheGlass,
+        }),
         request: event.request,
         role: event.role,
         rule: event.rule.as_deref().map(Cow::Borrowed),
@@ -137,6 +148,9 @@ pub fn parse(bytes: &[u8]) -> Result<Entry, NotCanonical> {
             OutcomeForm::Refused => Outcome::Refused,
         },
         rule: form.rule.map(|rule| Cow::Owned(rule.into_owned())),
+        purpose: form.purpose.map(|purpose| match purpose {
+            PurposeForm::BreakTheGlass => Purpose::BreakTheGlass,
+        }),
     })
 }
 

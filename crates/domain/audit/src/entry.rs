@@ -1,7 +1,7 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use infirmary_kernel::{
-    AccountId, Action, AuditEntryId, Cursor, Outcome, RequestId, Role, Sha256Digest, Subject, Timestamp,
+    AccountId, Action, AuditEntryId, Cursor, Outcome, Purpose, RequestId, Role, Sha256Digest, Subject, Timestamp,
 };
 
 use uuid::Uuid;
@@ -31,6 +31,7 @@ pub struct Entry {
     pub fields: Vec<Cow<'static, str>>,
     pub outcome: Outcome,
     pub rule: Option<Cow<'static, str>>,
+    pub purpose: Option<Purpose>,
 }
 
 impl Entry {

@@ -1,7 +1,7 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use infirmary_kernel::{
-    AccountId, Action, Caller, Gate, Outcome, Page, PageRequest, Permission, Refused, Role, Subject, Timestamp,
+    AccountId, Action, Caller, Gate, Outcome, Page, PageRequest, Permission, Purpose, Refused, Role, Subject, Timestamp,
 };
 
 use crate::{AuditError, AuditLog, Entry, EntryFilter, Head};
@@ -12,7 +12,7 @@ pub struct Queries {
     pub log: Arc<dyn AuditLog>,
 }
 
-/// What a patient is told of somebody who came to their record: not from where, and not by which rule.
+/// What a patient is told of somebody who came to their record: not from where, and not by which rule they were refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     pub at: Timestamp,
@@ -22,6 +22,18 @@ pub struct Access {
     pub role: Option<Role>,
     /// [`Outcome::Refused`]: they tried, and saw nothing.
     pub outcome: Outcome,
+    /// [`Purpose::BreakTheGlass`]: the record is restricted, and they came to it by emergency access.
+    pub purpose: Option<Purpose>,
+    /// For what they say that they broke the glass, of that entry.
+    pub reason: Option<Cow<'static, str>>,
+}
+
+impl From<Entry> for Access {
+    fn from(entry: Entry) -> Self {
+        let Entry { at, action, account, role, outcome, purpose, rule, .. } = entry;
+        let began = action == Action::EMERGENCY_ACCESS_START && outcome == Outcome::Done;
+        Self { at, action, account, role, outcome, purpose, reason: rule.filter(|_| began) }
+    }
 }
 
 impl Queries {
@@ -59,6 +71,6 @@ impl Queries {
             EntryFilter { patient: Some(patient), except_account: Some(caller.account), ..EntryFilter::default() };
         let found = self.log.find(&others, page).await?;
         self.gate.witness(caller, Action::AUDIT_READ, subject).await?;
-        Ok(found.map(|Entry { at, action, account, role, outcome, .. }| Access { at, action, account, role, outcome }))
+        Ok(found.map(Access::from))
     }
 }

@@ -6,7 +6,7 @@ use infirmary_audit::{
     ChainHead, ChainId, Fault, Flaw, Head, Sealed, SealedRoot, SessionHash, Verifier, canonical, seal, seal_root,
 };
 use infirmary_kernel::{
-    Action, Event, Id, Outcome, Role, Sha256Digest, Subject, Timestamp,
+    Action, Event, Id, Outcome, Purpose, Role, Sha256Digest, Subject, Timestamp,
     testing::{caller, fresh_id},
 };
 use proptest::{collection, option, prelude::*, sample};
@@ -63,6 +63,7 @@ prop_compose! {
         fields in collection::vec(cows(), 0..4),
         refused in any::<bool>(),
         rule in option::of(cows()),
+        purpose in option::of(Just(Purpose::BreakTheGlass)),
     ) -> Event {
         Event {
             id,
@@ -72,6 +73,7 @@ prop_compose! {
             fields,
             outcome: if refused { Outcome::Refused } else { Outcome::Done },
             rule,
+            purpose,
             ..who
         }
     }
@@ -108,6 +110,7 @@ proptest! {
             fields: entry.fields,
             outcome: entry.outcome,
             rule: entry.rule,
+            purpose: entry.purpose,
         };
         prop_assert_eq!(back, event);
     }
@@ -190,6 +193,7 @@ fn write_text(text: &str, out: &mut String) {
 fn the_form_is_the_one_that_logs_were_written_in() {
     let id = |last: u128| uuid(0x0198_c1f0_7c3e_7d0a_9c55_0000_0000_0000 | last);
     let event = Event {
+        purpose: None,
         id: Id::from_uuid(id(1)),
         at: Timestamp::parse("2026-03-01T09:00:00.007Z").unwrap(),
         account: Some(Id::from_uuid(id(2))),

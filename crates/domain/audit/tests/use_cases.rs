@@ -10,7 +10,9 @@ use infirmary_audit::{
 };
 use infirmary_kernel::{
     AccessError, Action, Caller, Clock, Gate, Outcome, PageRequest, Refused, Role, Subject,
-    testing::{CountingIds, ManualClock, MemoryJournal, caller, fresh_id, locked, patient_caller},
+    testing::{
+        CountingIds, ManualClock, MemoryConfidentiality, MemoryJournal, caller, fresh_id, locked, patient_caller,
+    },
 };
 
 #[derive(Default)]
@@ -24,6 +26,7 @@ impl Office {
         Gate::new(
             Arc::new(self.log.clone()),
             Arc::new(MemoryJournal::default()),
+            Arc::new(MemoryConfidentiality::default()),
             self.clock.clone(),
             Arc::new(CountingIds::default()),
         )

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use infirmary_kernel::{AccountId, Caller, Gate, Origin, SessionId};
+use infirmary_kernel::{AccountId, BrokenGlass, Caller, Gate, Origin, SessionId};
 
 use crate::{AccessTokens, AuthError, FactorPolicy, SessionStore};
 
@@ -37,6 +37,7 @@ impl Authenticate {
             authenticated_at: live.authenticated_at,
             must_enrol: self.factor_policy.requires_of(live.role) && !live.second_factor,
             origin,
+            broken_glass: BrokenGlass::default(),
         })
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use infirmary_kernel::{Action, Caller, DiagnosisId, Done, Gate, Idempotency, Invalid, Receipt, ShortText};
+use infirmary_kernel::{Action, Caller, DiagnosisId, Done, Gate, Idempotency, Invalid, Permission, Receipt, ShortText};
 
 use crate::{ChangedDiagnosis, ContentChange, Diagnosis, DiagnosisError, DiagnosisStore, revising};
 
@@ -27,12 +27,12 @@ impl AmendDiagnosis {
         idempotency: Option<Idempotency>,
         receipt: impl FnOnce(&Diagnosis) -> Receipt,
     ) -> Result<Done<Diagnosis>, DiagnosisError> {
-        revising::admit(&self.gate, caller, id).await?;
+        let found = revising::admit(&self.gate, self.diagnoses.as_ref(), caller, Permission::WriteStudies, id).await?;
         // Before the version is looked at: the request that is repeated has made it another one.
         if let Some(receipt) = self.gate.earlier(caller, idempotency.as_ref()).await? {
             return Ok(Done::Before(receipt));
         }
-        let found = revising::find(self.diagnoses.as_ref(), id, seen_version).await?;
+        let found = revising::seen(found, seen_version)?;
         let signed = revising::signed(&self.gate, caller);
         let (diagnosis, fields) = found.amend(change, reason, signed).map_err(DiagnosisError::State)?;
         if fields.is_empty() {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use infirmary_kernel::{Action, Caller, DiagnosisId, Gate, Trail};
+use infirmary_kernel::{Action, Caller, DiagnosisId, Gate, Permission, Trail};
 
 use crate::{ChangedDiagnosis, ContentChange, Diagnosis, DiagnosisError, DiagnosisStore, revising};
 
@@ -19,8 +19,8 @@ impl ChangeDraft {
         seen_version: u32,
         change: ContentChange,
     ) -> Result<Diagnosis, DiagnosisError> {
-        revising::admit(&self.gate, caller, id).await?;
-        let found = revising::find(self.diagnoses.as_ref(), id, Some(seen_version)).await?;
+        let found = revising::admit(&self.gate, self.diagnoses.as_ref(), caller, Permission::WriteStudies, id).await?;
+        let found = revising::seen(found, Some(seen_version))?;
         let subject = found.subject();
         let (diagnosis, fields) = match found.change(change, revising::signed(&self.gate, caller)) {
             Ok(changed) => changed,

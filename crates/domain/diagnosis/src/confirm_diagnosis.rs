@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use infirmary_kernel::{Action, Caller, DiagnosisId, Gate, Permission, Subject, Trail};
+use infirmary_kernel::{Action, Caller, DiagnosisId, Gate, Permission, Trail};
 
 use crate::{ChangedDiagnosis, Diagnosis, DiagnosisError, DiagnosisStore, Signature, revising};
 
@@ -18,8 +18,8 @@ impl ConfirmDiagnosis {
         id: DiagnosisId,
         seen_version: Option<u32>,
     ) -> Result<Diagnosis, DiagnosisError> {
-        revising::admit(&self.gate, caller, id).await?;
-        let found = revising::find(self.diagnoses.as_ref(), id, seen_version).await?;
+        let found = revising::admit(&self.gate, self.diagnoses.as_ref(), caller, Permission::WriteStudies, id).await?;
+        let found = revising::seen(found, seen_version)?;
         self.confirm(caller, found, revising::signed(&self.gate, caller)).await
     }
 
@@ -30,8 +30,9 @@ impl ConfirmDiagnosis {
         id: DiagnosisId,
         seen_version: Option<u32>,
     ) -> Result<Diagnosis, DiagnosisError> {
-        self.gate.admit(caller, Permission::RecordForDoctors, Subject::new("diagnosis", id)).await?;
-        let found = revising::find(self.diagnoses.as_ref(), id, seen_version).await?;
+        let permission = Permission::RecordForDoctors;
+        let found = revising::admit(&self.gate, self.diagnoses.as_ref(), caller, permission, id).await?;
+        let found = revising::seen(found, seen_version)?;
         let signed = Signature { by: found.author, at: self.gate.now() };
         self.confirm(caller, found, signed).await
     }

@@ -32,7 +32,7 @@ impl DiagnosisStatus {
     pub const fn is_shown(self, reach: Reach) -> bool {
         match reach {
             Reach::All => true,
-            Reach::Own | Reach::Billing => matches!(self, Self::Confirmed | Self::Amended),
+            Reach::Own | Reach::Billing | Reach::Existence => matches!(self, Self::Confirmed | Self::Amended),
         }
     }
 }

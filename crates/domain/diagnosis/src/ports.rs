@@ -31,9 +31,12 @@ pub struct DiagnosisFilter {
     pub from: Option<Timestamp>,
     /// Recorded before this moment.
     pub to: Option<Timestamp>,
+    /// Of a restricted patient only when this account is of the care team; `None`: whosever they are.
+    pub reader: Option<AccountId>,
 }
 
 impl DiagnosisFilter {
+    /// Whether it takes the diagnosis, as far as that can be told from it: who may read of the patient it does not say.
     pub fn takes(&self, diagnosis: &Diagnosis) -> bool {
         self.patient.is_none_or(|patient| diagnosis.patient == patient)
             && self.author.is_none_or(|author| diagnosis.author == author)

@@ -44,6 +44,12 @@ impl Queries {
     ) -> Result<Page<Diagnosis>, DiagnosisError> {
         let about = |patient| Subject { patient, ..Subject::all("diagnosis") };
         let reach = self.gate.admit(caller, Permission::ReadStudies, about(filter.patient)).await?;
+        match filter.patient {
+            Some(patient) => {
+                self.gate.confide(caller, Permission::ReadStudies, patient, about(filter.patient)).await?;
+            }
+            None => filter.reader = self.gate.reader(caller, Permission::ReadStudies),
+        }
         if reach == Reach::Own {
             let own = caller.patient.filter(|own| filter.patient.is_none_or(|asked| asked == *own));
             if own.is_none() {
@@ -82,6 +88,7 @@ impl Queries {
         let subject = Subject::new("diagnosis", id);
         let reach = self.gate.admit(caller, Permission::ReadStudies, subject).await?;
         let diagnosis = self.diagnoses.find(id).await?.ok_or(DiagnosisError::NotFound)?;
+        self.gate.confide(caller, Permission::ReadStudies, diagnosis.patient, diagnosis.subject()).await?;
         let theirs = reach == Reach::All || caller.is(diagnosis.patient);
         if theirs && diagnosis.status.is_shown(reach) {
             return Ok((diagnosis, reach));

@@ -19,7 +19,7 @@ impl RecordDiagnosis {
         receipt: impl FnOnce(&Diagnosis) -> Receipt,
     ) -> Result<Done<Diagnosis>, DiagnosisError> {
         let about = Subject::all("diagnosis").of_patient(new.patient);
-        self.gate.admit(caller, Permission::WriteStudies, about).await?;
+        self.gate.admit_to(caller, Permission::WriteStudies, new.patient, about).await?;
         let now = self.gate.now();
         let diagnosis = new.into_diagnosis(self.gate.mint(now), None, caller.account, now);
         let receipt = receipt(&diagnosis);

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use infirmary_kernel::{Action, Caller, DiagnosisId, Gate, ShortText, Trail};
+use infirmary_kernel::{Action, Caller, DiagnosisId, Gate, Permission, ShortText, Trail};
 
 use crate::{ChangedDiagnosis, Diagnosis, DiagnosisError, DiagnosisStore, revising};
 
@@ -19,8 +19,8 @@ impl RetractDiagnosis {
         seen_version: Option<u32>,
         reason: ShortText,
     ) -> Result<Diagnosis, DiagnosisError> {
-        revising::admit(&self.gate, caller, id).await?;
-        let found = revising::find(self.diagnoses.as_ref(), id, seen_version).await?;
+        let found = revising::admit(&self.gate, self.diagnoses.as_ref(), caller, Permission::WriteStudies, id).await?;
+        let found = revising::seen(found, seen_version)?;
         let signed = revising::signed(&self.gate, caller);
         let subject = found.subject();
         let diagnosis = match found.retract(reason, signed) {

@@ -4,20 +4,24 @@ use infirmary_kernel::{Caller, DiagnosisId, Gate, Permission, Refused, Subject, 
 
 use crate::{Diagnosis, DiagnosisError, DiagnosisStore, Signature, StateRefused};
 
-pub(crate) async fn admit(gate: &Gate, caller: &Caller, id: DiagnosisId) -> Result<(), DiagnosisError> {
-    gate.admit(caller, Permission::WriteStudies, Subject::new("diagnosis", id)).await?;
-    Ok(())
+/// The diagnosis, for who may write of its patient.
+pub(crate) async fn admit(
+    gate: &Gate,
+    diagnoses: &dyn DiagnosisStore,
+    caller: &Caller,
+    permission: Permission,
+    id: DiagnosisId,
+) -> Result<Diagnosis, DiagnosisError> {
+    gate.admit(caller, permission, Subject::new("diagnosis", id)).await?;
+    let diagnosis = diagnoses.find(id).await?.ok_or(DiagnosisError::NotFound)?;
+    gate.confide(caller, permission, diagnosis.patient, diagnosis.subject()).await?;
+    Ok(diagnosis)
 }
 
-/// The diagnosis in the version that the caller saw; with `None` they did not say.
-pub(crate) async fn find(
-    diagnoses: &dyn DiagnosisStore,
-    id: DiagnosisId,
-    seen_version: Option<u32>,
-) -> Result<Diagnosis, DiagnosisError> {
-    let diagnosis = diagnoses.find(id).await?.ok_or(DiagnosisError::NotFound)?;
+/// The diagnosis, when it is in the version that the caller saw; with `None` they did not say.
+pub(crate) fn seen(diagnosis: Diagnosis, seen_version: Option<u32>) -> Result<Diagnosis, WriteError> {
     match seen_version {
-        Some(seen) if seen != diagnosis.version => Err(WriteError::Stale.into()),
+        Some(seen) if seen != diagnosis.version => Err(WriteError::Stale),
         _ => Ok(diagnosis),
     }
 }

@@ -39,7 +39,8 @@ impl Ward {
     fn gate(&self) -> Gate {
         let journal = Arc::new(self.diagnoses.journal.clone());
         self.clock.advance(Duration::from_millis(1));
-        Gate::new(journal.clone(), journal, self.clock.clone(), Arc::new(CountingIds::default()))
+        let confidentiality = Arc::new(self.diagnoses.confidentiality.clone());
+        Gate::new(journal.clone(), journal, confidentiality, self.clock.clone(), Arc::new(CountingIds::default()))
     }
 
     fn queries(&self) -> Queries {

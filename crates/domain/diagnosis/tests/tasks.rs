@@ -12,7 +12,7 @@ use infirmary_diagnosis::{
 use infirmary_kernel::{
     Action, Caller, Clock, Currency, Done, Gate, Invalid, Limit, LongText, Money, PageRequest, Receipt, Role,
     ShortText, TaskCode, Timestamp, WriteError,
-    testing::{CountingIds, ManualClock, caller},
+    testing::{CountingIds, ManualClock, MemoryConfidentiality, caller},
 };
 use proptest::{collection, prelude::*};
 
@@ -25,7 +25,13 @@ struct Office {
 impl Office {
     fn gate(&self) -> Gate {
         let journal = Arc::new(self.tasks.journal.clone());
-        Gate::new(journal.clone(), journal, self.clock.clone(), Arc::new(CountingIds::default()))
+        Gate::new(
+            journal.clone(),
+            journal,
+            Arc::new(MemoryConfidentiality::default()),
+            self.clock.clone(),
+            Arc::new(CountingIds::default()),
+        )
     }
 
     async fn create(&self, caller: &Caller, code: &str, price: Money) -> Result<Task, DiagnosisError> {

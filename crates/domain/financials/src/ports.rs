@@ -75,6 +75,8 @@ pub struct ChargeFilter {
     /// Only charges of studies and reports of this doctor.
     pub author: Option<AccountId>,
     pub status: Option<ChargeStatus>,
+    /// Of a restricted patient only when this account is of the care team; `None`: whosever they are.
+    pub reader: Option<AccountId>,
 }
 
 /// What does not hold in the books though it must, and the record where it does not.

@@ -41,6 +41,10 @@ impl Queries {
         if self.gate.admit(caller, Permission::ReadCharges, subject.clone()).await? == Reach::Own {
             if caller.role == Role::Doctor {
                 filter.author = Some(caller.account);
+                match filter.patient {
+                    Some(patient) => self.gate.confide(caller, Permission::ReadCharges, patient, subject).await?,
+                    None => filter.reader = self.gate.reader(caller, Permission::ReadCharges),
+                }
             } else {
                 filter.patient = Some(self.own(caller, filter.patient, subject).await?);
             }
@@ -79,7 +83,7 @@ impl Queries {
         let reach = self.gate.admit(caller, Permission::ReadPayments, about(patient)).await?;
         let patient = match reach {
             Reach::Own => Some(self.own(caller, patient, about(patient)).await?),
-            Reach::All | Reach::Billing => patient,
+            Reach::All | Reach::Billing | Reach::Existence => patient,
         };
         page.after_time()?;
         let payments = self.queries.list_payments(patient, page);

@@ -116,7 +116,7 @@ impl Queries {
         Ok(found)
     }
 
-    /// Patients see their own, and not before a doctor stands by what is found in it.
+    /// Patients see their own, and not before a doctor stands by what is found in it. Of a restricted patient, the care team.
     async fn check(
         &self,
         caller: &Caller,
@@ -128,6 +128,6 @@ impl Queries {
         if reach == Reach::Own && !(caller.is(patient) && released) {
             return Err(self.gate.refuse(caller, subject.clone(), Refused::Hidden).await.into());
         }
-        Ok(())
+        Ok(self.gate.confide(caller, Permission::ReadStudies, patient, subject.clone()).await?)
     }
 }

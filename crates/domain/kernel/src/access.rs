@@ -1,4 +1,10 @@
-use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +81,25 @@ pub struct Caller {
     /// account, which is where one is set up, and nothing else.
     pub must_enrol: bool,
     pub origin: Origin,
+    pub broken_glass: BrokenGlass,
+}
+
+/// The records that a request was let into by emergency access. The gate notes them where it lets the caller in, and every
+/// event of that caller about such a record says so, whoever makes it. Clones are the same request.
+#[derive(Debug, Clone, Default)]
+pub struct BrokenGlass(Arc<Mutex<Vec<PatientId>>>);
+
+impl BrokenGlass {
+    pub(crate) fn note(&self, patient: PatientId) {
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !records.contains(&patient) {
+            records.push(patient);
+        }
+    }
+
+    pub(crate) fn covers(&self, patient: PatientId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&patient)
+    }
 }
 
 impl Caller {

@@ -59,6 +59,10 @@ pub enum Refused {
     /// The caller may, but has to prove who they are once more: 401 `insufficient_user_authentication` (RFC 9470).
     #[error("the last authentication is more than {max_age_minutes} minutes old")]
     StepUp { max_age_minutes: u64 },
+    /// The record is restricted, and the caller is neither of its care team nor has emergency access to it: 403. A doctor may
+    /// break the glass.
+    #[error("the record is restricted to its care team")]
+    Restricted,
     /// The house asks for a second factor, and the caller has not set one up yet: 403, until they have.
     #[error("a second factor has to be set up first")]
     SecondFactor,

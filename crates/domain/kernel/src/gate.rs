@@ -1,8 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    AccessError, Action, Caller, Claim, Clock, Event, Id, IdSource, Idempotency, Journal, Origin, PatientId,
-    Permission, Reach, Receipt, Receipts, Refused, StoreError, Subject, Timestamp, Trail, WriteError,
+    AccessError, AccountId, Action, Caller, Claim, Clock, Confidentiality, Event, Id, IdSource, Idempotency, Journal,
+    Origin, PatientId, Permission, Reach, Receipt, Receipts, Refused, Standing, StoreError, Subject, Timestamp, Trail,
+    WriteError,
 };
 
 /// What every use case passes first: the policy, and the trail of who passed or was turned away.
@@ -12,6 +13,7 @@ use crate::{
 pub struct Gate {
     journal: Arc<dyn Journal>,
     receipts: Arc<dyn Receipts>,
+    confidentiality: Arc<dyn Confidentiality>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
 }
@@ -20,10 +22,11 @@ impl Gate {
     pub fn new(
         journal: Arc<dyn Journal>,
         receipts: Arc<dyn Receipts>,
+        confidentiality: Arc<dyn Confidentiality>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self { journal, receipts, clock, ids }
+        Self { journal, receipts, confidentiality, clock, ids }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -44,7 +47,7 @@ impl Gate {
     }
 
     /// The same for the record of one patient: with [`Reach::Own`] it has to be the caller's, else it does not exist for
-    /// them.
+    /// them; and where it is restricted, they have to be let into it ([`Gate::confide`]).
     pub async fn admit_to(
         &self,
         caller: &Caller,
@@ -55,9 +58,45 @@ impl Gate {
         let subject = self.enrolled(caller, permission, subject).await?;
         match permission.reach(caller.role) {
             Some(Reach::Own) if !caller.is(patient) => Err(self.refuse(caller, subject, Refused::Hidden).await),
-            Some(reach) => Ok(reach),
+            Some(reach) => {
+                self.confide(caller, permission, patient, subject).await?;
+                Ok(reach)
+            }
             None => Err(self.refuse(caller, subject, Refused::Role { role: caller.role, permission }).await),
         }
+    }
+
+    /// Turns away from a restricted record whoever is neither of its care team nor has broken the glass, as far as the
+    /// permission is bound by that ([`Permission::is_confidential`]). For who has passed [`Gate::admit`] and only then found
+    /// out whose record it is.
+    pub async fn confide(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        patient: PatientId,
+        subject: Subject,
+    ) -> Result<(), AccessError> {
+        if !permission.is_confidential(caller.role) {
+            return Ok(());
+        }
+        match self.standing(caller, patient).await? {
+            Standing::Open | Standing::CareTeam => Ok(()),
+            Standing::EmergencyAccess => {
+                caller.broken_glass.note(patient);
+                Ok(())
+            }
+            Standing::Outside => Err(self.refuse(caller, subject.of_patient(patient), Refused::Restricted).await),
+        }
+    }
+
+    pub async fn standing(&self, caller: &Caller, patient: PatientId) -> Result<Standing, StoreError> {
+        self.confidentiality.standing(patient, caller.account, caller.session, self.now()).await
+    }
+
+    /// For lists over the records of many patients: restricted ones are in it for the care team that this account is of, and
+    /// `None` that they all are. Emergency access is to one record by its name, and shows nothing in such a list.
+    pub fn reader(&self, caller: &Caller, permission: Permission) -> Option<AccountId> {
+        permission.is_confidential(caller.role).then_some(caller.account)
     }
 
     /// Turns away who has to set up a second factor first; the own account, where that is done, stays open.
@@ -88,6 +127,7 @@ impl Gate {
             Refused::Role { permission, .. } => permission.as_str(),
             Refused::NotTheirs { rule } => rule,
             Refused::Hidden => "not the caller's record",
+            Refused::Restricted => "restricted to the care team",
             Refused::StepUp { .. } => "needs a recent authentication",
             Refused::SecondFactor => "needs a second factor",
         };

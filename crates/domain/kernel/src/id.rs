@@ -89,6 +89,7 @@ pub mod marker {
     pub enum Challenge {}
     pub enum Charge {}
     pub enum Diagnosis {}
+    pub enum EmergencyAccess {}
     pub enum Image {}
     pub enum Instance {}
     pub enum Message {}
@@ -107,6 +108,7 @@ pub type AuditEntryId = Id<marker::AuditEntry>;
 pub type ChallengeId = Id<marker::Challenge>;
 pub type ChargeId = Id<marker::Charge>;
 pub type DiagnosisId = Id<marker::Diagnosis>;
+pub type EmergencyAccessId = Id<marker::EmergencyAccess>;
 pub type ImageId = Id<marker::Image>;
 /// A process of the server, from its start to its end.
 pub type InstanceId = Id<marker::Instance>;

@@ -6,8 +6,10 @@
 //! - Nothing here reads a clock or draws a random number; [`Clock`], [`IdSource`] and [`Entropy`] are asked.
 //! - Personal data does not appear in `Debug`.
 //! - The table of permissions is data ([`policy`]); who is not in it may not.
+//! - To a restricted record come its care team and who broke the glass ([`Confidentiality`]); the gate sees to it for all.
 
 mod access;
+mod confidentiality;
 mod contact;
 mod digest;
 mod error;
@@ -30,14 +32,17 @@ mod trail;
 #[cfg(feature = "test-support")]
 pub mod testing;
 
-pub use access::{Caller, Origin, Role};
+pub use access::{BrokenGlass, Caller, Origin, Role};
+#[cfg(feature = "test-support")]
+pub use confidentiality::MockConfidentiality;
+pub use confidentiality::{Confidentiality, Standing};
 pub use contact::{EmailAddress, PhoneNumber};
 pub use digest::Sha256Digest;
 pub use error::{AccessError, FieldError, Invalid, Refused, StoreError, WriteError};
 pub use gate::Gate;
 pub use id::{
-    AccountId, AuditEntryId, ChallengeId, ChargeId, DiagnosisId, Id, ImageId, InstanceId, MessageId, PatientId,
-    PaymentId, RefundId, ReportId, RequestId, SessionId, StudyId, TaskId, marker,
+    AccountId, AuditEntryId, ChallengeId, ChargeId, DiagnosisId, EmergencyAccessId, Id, ImageId, InstanceId, MessageId,
+    PatientId, PaymentId, RefundId, ReportId, RequestId, SessionId, StudyId, TaskId, marker,
 };
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
 #[cfg(feature = "test-support")]
@@ -58,4 +63,4 @@ pub use ports::{Clock, Entropy, IdSource, Journal, Readiness, Receipts, Signer, 
 pub use sheet::{House, SheetPatient, TypesetError};
 pub use text::{FileName, LongText, NamePart, PersonName, PostalAddress, ShortText, TaskCode, fold, search_words};
 pub use time::{BirthDate, Timestamp};
-pub use trail::{Action, Event, Outcome, Subject, Trail};
+pub use trail::{Action, Event, Outcome, Purpose, Subject, Trail};

@@ -26,6 +26,8 @@ pub enum MessageContent {
     OneTimeCode { code: SecretString },
     /// Says that there is a report to be read, and nothing of what is in it or whose it is.
     ReportReady { report: ReportId },
+    /// Says that somebody used emergency access to a restricted record, and neither who nor whose.
+    EmergencyAccess,
 }
 
 impl OutgoingMessage {
@@ -33,8 +35,16 @@ impl OutgoingMessage {
     pub const NOTICE_TTL_HOURS: u64 = 72;
 
     pub fn report_ready(id: MessageId, recipient: PhoneNumber, report: ReportId, now: Timestamp) -> Self {
+        Self::notice(id, recipient, MessageContent::ReportReady { report }, now)
+    }
+
+    pub fn emergency_access(id: MessageId, recipient: PhoneNumber, now: Timestamp) -> Self {
+        Self::notice(id, recipient, MessageContent::EmergencyAccess, now)
+    }
+
+    fn notice(id: MessageId, recipient: PhoneNumber, content: MessageContent, now: Timestamp) -> Self {
         let expires = now.plus(Duration::from_secs(Self::NOTICE_TTL_HOURS * 60 * 60));
-        Self { id, recipient, content: MessageContent::ReportReady { report }, created: now, expires }
+        Self { id, recipient, content, created: now, expires }
     }
 }
 
@@ -43,6 +53,7 @@ impl MessageContent {
         match self {
             Self::OneTimeCode { .. } => MessageKind::OneTimeCode,
             Self::ReportReady { .. } => MessageKind::ReportReady,
+            Self::EmergencyAccess => MessageKind::EmergencyAccess,
         }
     }
 }
@@ -51,15 +62,17 @@ impl MessageContent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MessageKind {
     OneTimeCode,
+    EmergencyAccess,
     ReportReady,
 }
 
 impl MessageKind {
-    pub const ALL: [Self; 2] = [Self::OneTimeCode, Self::ReportReady];
+    pub const ALL: [Self; 3] = [Self::OneTimeCode, Self::EmergencyAccess, Self::ReportReady];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OneTimeCode => "oneTimeCode",
+            Self::EmergencyAccess => "emergencyAccess",
             Self::ReportReady => "reportReady",
         }
     }

@@ -11,6 +11,9 @@ pub enum Reach {
     Own,
     /// Every patient, but only what a bill needs: name, mrn, phone, balance.
     Billing,
+    /// Of a restricted patient, to who is neither of the care team nor has emergency access: that there is a record of that
+    /// number, and nothing else. No role has it by the table.
+    Existence,
 }
 
 macro_rules! permissions {
@@ -56,6 +59,13 @@ permissions! {
     RegisterPatient = "register patients": admin ALL, doctor ALL, accountant NO, patient NO;
     /// A patient changes only their contact details.
     ChangePatient = "change patients": admin ALL, doctor ALL, accountant NO, patient OWN;
+    /// Who restricts a record, and who may come to it then.
+    ManageCareTeams = "restrict records and edit care teams": admin ALL, doctor NO, accountant NO, patient NO;
+    ReadCareTeam = "read care teams": admin ALL, doctor ALL, accountant NO, patient OWN;
+    /// A doctor breaks the glass.
+    UseEmergencyAccess = "use emergency access": admin NO, doctor ALL, accountant NO, patient NO;
+    /// Who broke the glass, and what for.
+    ReadEmergencyAccess = "read who used emergency access": admin ALL, doctor NO, accountant NO, patient NO;
     /// A patient reads diagnoses once they are confirmed.
     ReadStudies = "read studies and diagnoses": admin ALL, doctor ALL, accountant NO, patient OWN;
     /// Drafts: only the author.
@@ -71,4 +81,28 @@ permissions! {
     ReadPayments = "read payments and statements": admin ALL, doctor NO, accountant ALL, patient OWN;
     ReadSummary = "read the financial summary": admin ALL, doctor NO, accountant ALL, patient NO;
     WriteFinancials = "take payments, refund and void": admin ALL, doctor NO, accountant ALL, patient NO;
+}
+
+impl Permission {
+    /// Whether a restricted record is closed to the role here, unless they are of its care team or have emergency access.
+    ///
+    /// What is known of the patient's health is closed to all staff, admins included. The entry in the registry is closed to
+    /// doctors: admins look after it, and accountants, who see of it what a bill needs, have to bill every patient. The books
+    /// name procedures and prices, so a doctor sees no charge of a restricted patient either, whosever study it is of.
+    pub const fn is_confidential(self, role: Role) -> bool {
+        match self {
+            Self::ReadStudies
+            | Self::WriteStudies
+            | Self::RecordForDoctors
+            | Self::ReadReports
+            | Self::IssueReports => role.is_staff(),
+            Self::FindPatients
+            | Self::ReadPatient
+            | Self::RegisterPatient
+            | Self::ChangePatient
+            | Self::ReadCareTeam
+            | Self::ReadCharges => matches!(role, Role::Doctor),
+            _ => false,
+        }
+    }
 }

@@ -5,7 +5,7 @@ pub mod lease_laws;
 pub mod object_laws;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -18,8 +18,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    AccountId, Caller, Claim, Clock, Entropy, Event, Gate, Id, IdSource, IdempotencyKey, Journal, Origin,
-    OutgoingMessage, PatientId, Receipts, Role, Signer, StoreError, Timestamp, Trail, WriteError, Written,
+    AccountId, BrokenGlass, Caller, Claim, Clock, Confidentiality, Entropy, Event, Gate, Id, IdSource, IdempotencyKey,
+    Journal, Origin, OutgoingMessage, PatientId, Receipts, Role, SessionId, Signer, Standing, StoreError, Timestamp,
+    Trail, WriteError, Written,
 };
 
 pub use lease_laws::MemoryLeases;
@@ -116,6 +117,7 @@ pub fn caller(role: Role) -> Caller {
         authenticated_at: ManualClock::default().now(),
         must_enrol: false,
         origin: origin(),
+        broken_glass: BrokenGlass::default(),
     }
 }
 
@@ -219,23 +221,93 @@ impl Receipts for MemoryJournal {
     }
 }
 
+/// Which records are restricted, what their care teams are, and who has emergency access until when: what in-memory stores
+/// share of it. Clones are the same memory.
+#[derive(Clone, Default)]
+pub struct MemoryConfidentiality(Arc<Mutex<Restrictions>>);
+
+#[derive(Default)]
+struct Restrictions {
+    restricted: HashSet<PatientId>,
+    care_teams: HashSet<(PatientId, AccountId)>,
+    emergency: Vec<(PatientId, SessionId, Timestamp)>,
+}
+
+impl MemoryConfidentiality {
+    pub fn restrict(&self, patient: PatientId) {
+        locked(&self.0).restricted.insert(patient);
+    }
+
+    /// Ends emergency access, too.
+    pub fn lift(&self, patient: PatientId) {
+        let mut all = locked(&self.0);
+        all.restricted.remove(&patient);
+        all.emergency.retain(|(of, ..)| *of != patient);
+    }
+
+    pub fn add_to_care_team(&self, patient: PatientId, account: AccountId) -> bool {
+        locked(&self.0).care_teams.insert((patient, account))
+    }
+
+    pub fn remove_from_care_team(&self, patient: PatientId, account: AccountId) -> bool {
+        locked(&self.0).care_teams.remove(&(patient, account))
+    }
+
+    pub fn break_glass(&self, patient: PatientId, session: SessionId, until: Timestamp) {
+        locked(&self.0).emergency.push((patient, session, until));
+    }
+
+    /// Whether a list for that reader ([`Gate::reader`]) has the records of the patient.
+    pub fn shows(&self, patient: PatientId, reader: Option<AccountId>) -> bool {
+        let all = locked(&self.0);
+        let Some(account) = reader else { return true };
+        !all.restricted.contains(&patient) || all.care_teams.contains(&(patient, account))
+    }
+}
+
+#[async_trait]
+impl Confidentiality for MemoryConfidentiality {
+    async fn standing(
+        &self,
+        patient: PatientId,
+        account: AccountId,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<Standing, StoreError> {
+        let all = locked(&self.0);
+        let broken =
+            |(of, by, until): &(PatientId, SessionId, Timestamp)| *of == patient && *by == session && *until > at;
+        Ok(if !all.restricted.contains(&patient) {
+            Standing::Open
+        } else if all.care_teams.contains(&(patient, account)) {
+            Standing::CareTeam
+        } else if all.emergency.iter().any(broken) {
+            Standing::EmergencyAccess
+        } else {
+            Standing::Outside
+        })
+    }
+}
+
 /// A gate over memory, with its parts at hand.
 pub struct TestGate {
     pub gate: Gate,
     pub journal: MemoryJournal,
+    pub confidentiality: MemoryConfidentiality,
     pub clock: Arc<ManualClock>,
 }
 
 impl Default for TestGate {
     fn default() -> Self {
-        let journal = MemoryJournal::default();
+        let (journal, confidentiality) = (MemoryJournal::default(), MemoryConfidentiality::default());
         let clock = Arc::new(ManualClock::default());
         let gate = Gate::new(
             Arc::new(journal.clone()),
             Arc::new(journal.clone()),
+            Arc::new(confidentiality.clone()),
             clock.clone(),
             Arc::new(CountingIds::default()),
         );
-        Self { gate, journal, clock }
+        Self { gate, journal, confidentiality, clock }
     }
 }

@@ -70,6 +70,11 @@ actions! {
     AUDIT_READ = "audit.read";
     MESSAGE_READ = "message.read";
     MESSAGE_RETRY = "message.retry";
+    CARE_TEAM_READ = "careTeam.read";
+    CARE_TEAM_ADD = "careTeam.add";
+    CARE_TEAM_REMOVE = "careTeam.remove";
+    EMERGENCY_ACCESS_START = "emergencyAccess.start";
+    EMERGENCY_ACCESS_READ = "emergencyAccess.read";
     ACCESS_REFUSED = "access.refused";
 }
 
@@ -142,6 +147,21 @@ impl Outcome {
     }
 }
 
+/// Why somebody came to a record, where that is not the ordinary reason. A code of the v3 code system ActReason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// By emergency access to a restricted record.
+    BreakTheGlass,
+}
+
+impl Purpose {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BreakTheGlass => "BTG",
+        }
+    }
+}
+
 /// Who did what to whose record, when and from where. Never free text, secrets or bytes: fields by name only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -158,8 +178,9 @@ pub struct Event {
     /// Names of the fields that changed.
     pub fields: Vec<Cow<'static, str>>,
     pub outcome: Outcome,
-    /// The rule by which it was refused, or the reason it ended.
+    /// The rule by which it was refused, or the reason it ended or was done for: a word of ours.
     pub rule: Option<Cow<'static, str>>,
+    pub purpose: Option<Purpose>,
 }
 
 impl Event {
@@ -185,14 +206,17 @@ impl Event {
             fields: Vec::new(),
             outcome: Outcome::Done,
             rule: None,
+            purpose: None,
         }
     }
 
     pub fn by(id: AuditEntryId, at: Timestamp, caller: &Caller, action: Action, subject: Subject) -> Self {
+        let glass_broken = subject.patient.is_some_and(|patient| caller.broken_glass.covers(patient));
         Self {
             account: Some(caller.account),
             role: Some(caller.role),
             session: Some(caller.session),
+            purpose: glass_broken.then_some(Purpose::BreakTheGlass),
             ..Self::anonymous(id, at, Some(&caller.origin), action, subject)
         }
     }
@@ -200,6 +224,13 @@ impl Event {
     #[must_use]
     pub fn changing(mut self, fields: impl IntoIterator<Item = &'static str>) -> Self {
         self.fields = fields.into_iter().map(Cow::Borrowed).collect();
+        self
+    }
+
+    /// `reason` is a word of ours.
+    #[must_use]
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.rule = Some(Cow::Borrowed(reason));
         self
     }
 

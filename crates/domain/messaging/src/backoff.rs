@@ -20,7 +20,7 @@ impl Policy {
             MessageKind::OneTimeCode => {
                 Self { timeout_seconds: 5, max_tries: 2, first_wait_seconds: 2, max_wait_seconds: 2 }
             }
-            MessageKind::ReportReady => {
+            MessageKind::EmergencyAccess | MessageKind::ReportReady => {
                 Self { timeout_seconds: 10, max_tries: 10, first_wait_seconds: 30, max_wait_seconds: 60 * 60 }
             }
         }

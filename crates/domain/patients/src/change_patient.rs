@@ -19,6 +19,8 @@ pub struct PatientChange {
     pub phone: Option<Option<PhoneNumber>>,
     pub email: Option<Option<EmailAddress>>,
     pub address: Option<Option<PostalAddress>>,
+    /// An admin's to say.
+    pub restricted: Option<bool>,
 }
 
 impl PatientChange {
@@ -51,6 +53,7 @@ impl PatientChange {
         field!(phone, "phone");
         field!(email, "email");
         field!(address, "address");
+        field!(restricted, "restricted");
         changed
     }
 }
@@ -71,6 +74,10 @@ impl ChangePatient {
     ) -> Result<Patient, PatientError> {
         let subject = Subject::patient(id);
         let reach = self.gate.admit_to(caller, Permission::ChangePatient, id, subject.clone()).await?;
+        if change.restricted.is_some() {
+            self.gate.admit(caller, Permission::ManageCareTeams, subject.clone()).await?;
+            self.gate.step_up(caller, subject.clone()).await?;
+        }
         if let (Reach::Own, Some(pointer)) = (reach, change.identity_field()) {
             let detail = "can be changed by staff only; a patient changes phone, email and address";
             return Err(Invalid::new(pointer, detail).into());

@@ -95,6 +95,8 @@ pub struct Patient {
     pub address: Option<PostalAddress>,
     /// The account by which the patient signs in.
     pub account: Option<AccountId>,
+    /// To a restricted record come its care team and who breaks the glass, whatever their role may do else.
+    pub restricted: bool,
     pub registered_at: Timestamp,
     /// 1 when registered, one more at each change.
     pub version: u32,

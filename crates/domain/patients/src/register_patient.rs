@@ -36,6 +36,7 @@ impl NewPatient {
             email,
             address,
             account: None,
+            restricted: false,
             registered_at: now,
             version: 1,
         })
@@ -74,7 +75,9 @@ impl RegisterPatient {
         new.check(now)?;
         let patient = new.into_patient(self.gate.mint(now), self.patients.next_mrn().await?, now)?;
         if !allow_duplicate {
-            let candidates = self.patients.candidates(&patient).await?;
+            // Who is not to know of a restricted patient registers another: a duplicate can be seen by who may know of both.
+            let reader = self.gate.reader(caller, Permission::RegisterPatient);
+            let candidates = self.patients.candidates(&patient, reader).await?;
             if let Some(first) = candidates.first() {
                 // The answer shows records of patients: that is a read of them.
                 self.gate.witness(caller, Action::PATIENT_FIND, Subject::patient(first.id)).await?;

@@ -1,6 +1,6 @@
 use infirmary_kernel::{Invalid, fold, search_words};
 
-use crate::Patient;
+use crate::{Mrn, Patient};
 
 /// The words a patient is found by: each word of the name, the digits of the phone, the record number. Folded, so that
 /// the index of every store compares plain text.
@@ -61,6 +61,14 @@ impl SearchTerms {
         &self.0
     }
 
+    /// When it is a record number, whole and without a mistyped digit.
+    pub fn record_number(&self) -> Option<Mrn> {
+        match self.0.as_slice() {
+            [only] => Mrn::parse(&only.to_uppercase()).ok(),
+            _ => None,
+        }
+    }
+
     pub fn matches(&self, patient: &Patient) -> bool {
         let words = index_words(patient);
         self.0.iter().all(|term| words.iter().any(|word| word.starts_with(term)))
@@ -81,6 +89,17 @@ mod tests {
             assert_eq!(terms(typed), ["964750123"], "{typed}");
         }
         assert_eq!(terms("0750 123"), ["750123"]);
+    }
+
+    #[test]
+    fn a_record_number_is_known_as_one_when_it_is_whole() {
+        let mrn = Mrn::from_serial(417);
+        let found = |text: &str| SearchTerms::parse(text).unwrap().record_number();
+        assert_eq!(found(&mrn.to_string()), Some(mrn));
+        assert_eq!(found(&format!(" {} ", mrn.to_string().to_lowercase())), Some(mrn));
+        for other in ["P0000417", "P00004170", "00004175", "P00004175 ada", "ada"] {
+            assert_eq!(found(other), None, "{other}");
+        }
     }
 
     #[test]

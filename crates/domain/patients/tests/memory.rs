@@ -6,4 +6,12 @@ async fn store() -> (MemoryPatients, ()) {
     (MemoryPatients::default(), ())
 }
 
-infirmary_patients::patient_store_laws!(store);
+mod patients {
+    use super::store;
+    infirmary_patients::patient_store_laws!(store);
+}
+
+mod care_teams {
+    use super::store;
+    infirmary_patients::care_team_laws!(store);
+}

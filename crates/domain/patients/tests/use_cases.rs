@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use infirmary_kernel::{
-    AccessError, Action, Done, Fingerprint, Idempotency, IdempotencyKey, Outcome, PageRequest, PersonName, Reach,
-    Receipt, Refused, Role, WriteError,
+    AccessError, Action, Caller, Done, Fingerprint, Idempotency, IdempotencyKey, Outcome, PageRequest, PersonName,
+    Purpose, Reach, Receipt, Refused, Role, WriteError,
     testing::{TestGate, caller, fresh_id, patient_caller},
 };
 use infirmary_patients::{
@@ -14,10 +14,18 @@ use infirmary_patients::{
     SearchTerms, testing::MemoryPatients,
 };
 
-#[derive(Default)]
 struct Desk {
     gate: TestGate,
     patients: MemoryPatients,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let gate = TestGate::default();
+        let mut patients = MemoryPatients::default();
+        patients.confidentiality = gate.confidentiality.clone();
+        Self { gate, patients }
+    }
 }
 
 impl Desk {
@@ -28,7 +36,8 @@ impl Desk {
         ChangePatient { gate: self.gate.gate.clone(), patients: Arc::new(self.patients.clone()) }
     }
     fn queries(&self) -> Queries {
-        Queries { gate: self.gate.gate.clone(), patients: Arc::new(self.patients.clone()) }
+        let patients = Arc::new(self.patients.clone());
+        Queries { gate: self.gate.gate.clone(), patients: patients.clone(), care_teams: patients }
     }
 
     async fn register(&self, name: &str) -> Patient {
@@ -78,7 +87,7 @@ async fn a_likely_duplicate_is_shown_and_not_registered() {
         Err(PatientError::LikelyDuplicate { candidates }) => assert_eq!(candidates, [known]),
         other => panic!("expected the candidates, not {other:?}"),
     }
-    assert_eq!(desk.patients.list(&PageRequest::default()).await.unwrap().items.len(), 1);
+    assert_eq!(desk.patients.list(None, &PageRequest::default()).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]
@@ -92,6 +101,7 @@ async fn a_repeated_request_is_told_the_same_and_another_under_its_key_is_refuse
     let gate = infirmary_kernel::Gate::new(
         Arc::new(desk.patients.journal.clone()),
         Arc::new(desk.patients.journal.clone()),
+        Arc::new(desk.patients.clone()),
         desk.gate.clock.clone(),
         Arc::new(infirmary_kernel::testing::CountingIds::default()),
     );
@@ -165,4 +175,131 @@ async fn a_birth_date_in_the_future_is_refused() {
     let unborn = NewPatient { birth_date: "2026-03-04".parse().ok(), ..new("Ada") };
     let refused = desk.registering().run(&caller(Role::Doctor), unborn, true, None, told).await;
     assert!(matches!(refused, Err(PatientError::Invalid(invalid)) if invalid.fields[0].pointer == "/birthDate"));
+}
+
+impl Desk {
+    async fn restrict(&self, patient: &Patient) -> Patient {
+        let change = PatientChange { restricted: Some(true), ..PatientChange::default() };
+        self.changing().run(&self.admin(), patient.id, patient.version, change).await.unwrap()
+    }
+
+    fn admin(&self) -> Caller {
+        Caller { authenticated_at: self.gate.gate.now(), ..caller(Role::Admin) }
+    }
+}
+
+fn is_refused<T>(result: Result<T, PatientError>, refused: Refused) -> bool {
+    matches!(result, Err(PatientError::Access(AccessError::Refused(told))) if told == refused)
+}
+
+#[tokio::test]
+async fn an_admin_who_has_proved_who_they_are_restricts_a_record_and_nobody_else() {
+    let desk = Desk::default();
+    let ada = desk.register("Ada").await;
+    let change = || PatientChange { restricted: Some(true), ..PatientChange::default() };
+    for role in [Role::Doctor, Role::Accountant] {
+        let refused = desk.changing().run(&caller(role), ada.id, 1, change()).await;
+        assert!(matches!(refused, Err(PatientError::Access(AccessError::Refused(Refused::Role { .. })))), "{role}");
+    }
+    let refused = desk.changing().run(&patient_caller(ada.id), ada.id, 1, change()).await;
+    assert!(matches!(refused, Err(PatientError::Access(AccessError::Refused(Refused::Role { .. })))));
+    let admin = desk.admin();
+    desk.gate.clock.advance(Duration::from_secs(16 * 60));
+    let refused = desk.changing().run(&admin, ada.id, 1, change()).await;
+    assert!(is_refused(refused, Refused::StepUp { max_age_minutes: 15 }));
+    assert!(desk.restrict(&ada).await.restricted);
+    let last = desk.patients.journal.events().pop().unwrap();
+    assert_eq!((last.action, last.fields), (Action::PATIENT_CHANGE, vec!["restricted".into()]));
+}
+
+#[tokio::test]
+async fn a_restricted_record_is_closed_to_doctors_outside_and_open_to_those_who_need_it_otherwise() {
+    let desk = Desk::default();
+    let ada = desk.register("Ada").await;
+    let ada = desk.restrict(&ada).await;
+    let (outside, member) = (caller(Role::Doctor), caller(Role::Doctor));
+    desk.gate.confidentiality.add_to_care_team(ada.id, member.account);
+
+    assert!(is_refused(desk.queries().patient(&outside, ada.id).await, Refused::Restricted));
+    let last = desk.gate.journal.events().pop().unwrap();
+    assert_eq!((last.action, last.subject.patient), (Action::ACCESS_REFUSED, Some(ada.id)));
+    assert_eq!(last.rule.as_deref(), Some("restricted to the care team"));
+    let moved = PatientChange { phone: Some(None), ..PatientChange::default() };
+    let refused = desk.changing().run(&outside, ada.id, ada.version, moved).await;
+    assert!(is_refused(refused, Refused::Restricted));
+    assert!(is_refused(desk.queries().care_team(&outside, ada.id).await, Refused::Restricted));
+
+    for (reader, expected) in [
+        (member, Reach::All),
+        (desk.admin(), Reach::All),
+        (caller(Role::Accountant), Reach::Billing),
+        (patient_caller(ada.id), Reach::Own),
+    ] {
+        let (read, reach) = desk.queries().patient(&reader, ada.id).await.unwrap();
+        assert_eq!((read.id, reach), (ada.id, expected));
+        assert_eq!(desk.gate.journal.events().pop().unwrap().purpose, None);
+    }
+}
+
+#[tokio::test]
+async fn who_broke_the_glass_comes_to_that_record_and_every_event_says_so_until_it_is_over() {
+    let desk = Desk::default();
+    let (ada, bob) = (desk.register("Ada").await, desk.register("Bob").await);
+    let (ada, bob) = (desk.restrict(&ada).await, desk.restrict(&bob).await);
+    let doctor = caller(Role::Doctor);
+    let until = desk.gate.gate.now().plus(Duration::from_secs(3_600));
+    desk.gate.confidentiality.break_glass(ada.id, doctor.session, until);
+    desk.queries().patient(&doctor, ada.id).await.unwrap();
+    let read = desk.gate.journal.events().pop().unwrap();
+    assert_eq!((read.action, read.purpose), (Action::PATIENT_READ, Some(Purpose::BreakTheGlass)));
+    let moved = PatientChange { phone: Some(None), ..PatientChange::default() };
+    desk.changing().run(&doctor, ada.id, ada.version, moved).await.unwrap();
+    let change = desk.patients.journal.events().pop().unwrap();
+    assert_eq!((change.action, change.purpose), (Action::PATIENT_CHANGE, Some(Purpose::BreakTheGlass)));
+    assert!(is_refused(desk.queries().patient(&doctor, bob.id).await, Refused::Restricted));
+    let refused = desk.gate.journal.events().pop().unwrap();
+    assert_eq!(refused.purpose, None, "another record has nothing of it");
+
+    let elsewhere = Caller { session: fresh_id(), ..caller(Role::Doctor) };
+    assert!(is_refused(desk.queries().patient(&elsewhere, ada.id).await, Refused::Restricted));
+    desk.gate.clock.advance(Duration::from_secs(3_600));
+    assert!(is_refused(desk.queries().patient(&doctor, ada.id).await, Refused::Restricted));
+}
+
+#[tokio::test]
+async fn a_doctor_outside_finds_a_restricted_patient_by_the_whole_record_number_and_learns_only_that() {
+    let desk = Desk::default();
+    let ada = desk.register("Ada").await;
+    let ada = desk.restrict(&ada).await;
+    let (outside, member, page) = (caller(Role::Doctor), caller(Role::Doctor), PageRequest::default());
+    desk.gate.confidentiality.add_to_care_team(ada.id, member.account);
+    let find = async |caller: &Caller, text: &str| {
+        let (found, reach) =
+            desk.queries().find(caller, Some(&SearchTerms::parse(text).unwrap()), &page).await.unwrap();
+        (found.items.len(), reach)
+    };
+    let mrn = ada.mrn.to_string();
+    for text in ["ada", "0750 123", &mrn[..mrn.len() - 1]] {
+        assert_eq!(find(&outside, text).await, (0, Reach::All), "{text}");
+        assert_eq!(find(&member, text).await, (1, Reach::All), "{text}");
+        assert_eq!(find(&caller(Role::Accountant), text).await, (1, Reach::Billing), "{text}");
+    }
+    assert_eq!(desk.queries().find(&outside, None, &page).await.unwrap().0.items, []);
+    assert_eq!(find(&outside, &mrn).await, (1, Reach::Existence));
+    let told = desk.gate.journal.events().pop().unwrap();
+    assert_eq!((told.action, told.subject.patient), (Action::PATIENT_FIND, Some(ada.id)), "the patient hears of it");
+    assert_eq!(find(&member, &mrn).await, (1, Reach::All));
+}
+
+#[tokio::test]
+async fn the_look_for_duplicates_does_not_tell_of_a_restricted_patient() {
+    let desk = Desk::default();
+    let ada = desk.register("Ada").await;
+    let ada = desk.restrict(&ada).await;
+    let outside = desk.registering().run(&caller(Role::Doctor), new("Ada"), false, None, told).await;
+    assert!(matches!(outside, Ok(Done::Now { .. })), "{outside:?}");
+    match desk.registering().run(&caller(Role::Admin), new("Ada"), false, None, told).await {
+        Err(PatientError::LikelyDuplicate { candidates }) => assert_eq!(candidates.first(), Some(&ada)),
+        other => panic!("expected the candidates, not {other:?}"),
+    }
 }

@@ -1,7 +1,7 @@
 use std::{fmt, path::Path};
 
 use async_trait::async_trait;
-use infirmary_kernel::{DiagnosisId, Page, PageRequest, PatientId, ReportId, StoreError, TypesetError};
+use infirmary_kernel::{AccountId, DiagnosisId, Page, PageRequest, PatientId, ReportId, StoreError, TypesetError};
 
 use crate::{MAX_PDF_BYTES, MAX_PDF_PAGES, ReportSheet, ReportView, VerificationCode};
 
@@ -89,6 +89,8 @@ pub trait PdfInspector: Send + Sync {
 pub struct ReportFilter {
     pub patient: Option<PatientId>,
     pub diagnosis: Option<DiagnosisId>,
+    /// Of a restricted patient only when this account is of the care team; `None`: whosever they are.
+    pub reader: Option<AccountId>,
 }
 
 /// The reports that were issued. They are written by the workflow that issues them, together with their charge.

@@ -69,6 +69,8 @@ impl Queries {
                     };
                     filter.patient = Some(own);
                     subject.patient = Some(own);
+                } else {
+                    filter.reader = self.gate.reader(caller, Permission::ReadReports);
                 }
             }
         }

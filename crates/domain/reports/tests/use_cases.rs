@@ -118,7 +118,7 @@ async fn a_patient_finds_their_own_reports_whatever_they_ask_for() {
     let others = ward.issued(fresh_id()).await;
     let reader = patient_caller(own.patient);
     let find = async |caller: &Caller, patient, diagnosis| {
-        let filter = ReportFilter { patient, diagnosis };
+        let filter = ReportFilter { patient, diagnosis, reader: None };
         let found = ward.queries().reports(caller, &filter, &PageRequest::default()).await?;
         Ok::<_, ReportError>(found.items.into_iter().map(|view| view.report.id).collect::<Vec<_>>())
     };

@@ -2,6 +2,7 @@ use infirmary_auth::AuthError;
 use infirmary_diagnosis::DiagnosisStatus;
 use infirmary_imaging::ImagingError;
 use infirmary_kernel::{AccessError, Invalid, StoreError, TypesetError, WriteError};
+use infirmary_patients::CareTeamMember;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WorkflowError {
@@ -14,6 +15,12 @@ pub enum WorkflowError {
     /// A report is of a diagnosis that somebody stands for.
     #[error("the diagnosis is {status}; it has to be confirmed before it is reported")]
     NotConfirmed { status: DiagnosisStatus },
+    /// Nobody is let in twice: the record is not restricted, or the caller is of its care team.
+    #[error("the record is open to you already")]
+    OpenAlready,
+    /// [`CareTeamMember::FULL`].
+    #[error("a care team has at most {} members", CareTeamMember::MAX_PER_PATIENT)]
+    CareTeamFull,
     #[error(transparent)]
     Auth(#[from] AuthError),
     #[error(transparent)]

@@ -119,10 +119,12 @@ impl IssueReport {
         idempotency: Option<&Idempotency>,
     ) -> Result<Begun, WorkflowError> {
         self.gate.admit(caller, permission, Subject::new("diagnosis", diagnosis)).await?;
+        let detail = self.overview.diagnosis(diagnosis).await?.ok_or(WorkflowError::NotFound)?;
+        let (patient, subject_of_it) = (detail.diagnosis.patient, detail.diagnosis.subject());
+        self.gate.confide(caller, permission, patient, subject_of_it).await?;
         if let Some(receipt) = self.gate.earlier(caller, idempotency).await? {
             return Ok(Begun::Over(Issued::Now(Done::Before(receipt))));
         }
-        let detail = self.overview.diagnosis(diagnosis).await?.ok_or(WorkflowError::NotFound)?;
         match detail.diagnosis.status {
             DiagnosisStatus::Confirmed | DiagnosisStatus::Amended => {}
             status => return Err(WorkflowError::NotConfirmed { status }),

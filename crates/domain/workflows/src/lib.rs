@@ -6,6 +6,7 @@
 //!   a blob is a lie to a doctor. A failed write never deletes bytes: after an unknown outcome the row may exist.
 //! - What is decided is decided in pure functions, from what was read, so a store may write the value again from the start.
 
+mod change_care_team;
 mod error;
 mod import;
 mod inspection;
@@ -14,6 +15,7 @@ mod overview;
 mod ports;
 mod record_study;
 mod register_account;
+mod start_emergency_access;
 mod strays;
 mod sweep_objects;
 mod verify_house;
@@ -21,6 +23,7 @@ mod verify_house;
 #[cfg(feature = "test-support")]
 pub mod testing;
 
+pub use change_care_team::ChangeCareTeam;
 pub use error::WorkflowError;
 pub use import::{Imported, ImportedId, ImportedRecord};
 pub use inspection::{Flaw, HouseCounts, NamedObject, ObjectOwner, RecordLaw};
@@ -36,6 +39,7 @@ pub use ports::{
 pub use ports::{MockImporter, MockInspection, MockOverview, MockRegistry, MockReportIssuer, MockStudyRecorder};
 pub use record_study::{NewStudyRecord, RecordStudy, StudyRecord};
 pub use register_account::{NewRegistration, RegisterAccount};
+pub use start_emergency_access::StartEmergencyAccess;
 pub use strays::STRAY_HOURS;
 pub use sweep_objects::{SweepObjects, SweptObjects};
 pub use verify_house::{Finding, Stage, Verified, VerifyHouse, Watch};

@@ -6,7 +6,7 @@ use infirmary_financials::{LedgerQueries, Totals};
 use infirmary_imaging::{Image, ImageFormat, Modality, PreviewState, Study};
 use infirmary_kernel::{
     AccessError, Action, Caller, Currency, DiagnosisId, FileName, Gate, ImageId, NamePart, Page, PageRequest,
-    PatientId, Permission, PersonName, Reach, Refused, Subject,
+    PatientId, Permission, PersonName, Reach, Refused, Standing, Subject,
 };
 use infirmary_patients::{Patient, PatientStore};
 use infirmary_reports::ReportView;
@@ -134,6 +134,12 @@ impl OverviewQueries {
     ) -> Result<Page<ListedDiagnosis>, WorkflowError> {
         let mut subject = Subject { patient: filter.patient, ..Subject::all("diagnosis") };
         let reach = self.gate.admit(caller, Permission::ReadStudies, subject.clone()).await?;
+        match filter.patient {
+            Some(patient) => {
+                self.gate.confide(caller, Permission::ReadStudies, patient, subject.clone()).await?;
+            }
+            None => filter.reader = self.gate.reader(caller, Permission::ReadStudies),
+        }
         if reach == Reach::Own {
             filter.patient = filter.patient.or(caller.patient);
             subject.patient = filter.patient;
@@ -163,17 +169,22 @@ impl OverviewQueries {
     ) -> Result<(Vec<(Patient, Totals)>, Reach), WorkflowError> {
         let subject = Subject::all("patient");
         let reach = self.gate.admit(caller, Permission::FindPatients, subject.clone()).await?;
-        let patients = self.patients.named(part, MAX_NAMED_PATIENTS).await?;
+        let reader = self.gate.reader(caller, Permission::FindPatients);
+        let patients = self.patients.named(part, reader, MAX_NAMED_PATIENTS).await?;
         let ids: Vec<_> = patients.iter().map(|patient| patient.id).collect();
         let totals = self.ledger.totals_of_patients(&ids, self.currency).await?;
         self.gate.witness(caller, Action::PATIENT_FIND, subject).await?;
         Ok((patients.into_iter().zip(totals).collect(), reach))
     }
 
-    /// An accountant gets the balance only; see [`Reach::Billing`].
+    /// An accountant gets the balance only; see [`Reach::Billing`]. So does an admin to whom the studies of the patient are
+    /// closed: how many there are tells of the patient's health.
     pub async fn summary(&self, caller: &Caller, patient: PatientId) -> Result<(PatientSummary, Reach), WorkflowError> {
         let subject = Subject::patient(patient);
-        let reach = self.gate.admit_to(caller, Permission::ReadPatient, patient, subject.clone()).await?;
+        let mut reach = self.gate.admit_to(caller, Permission::ReadPatient, patient, subject.clone()).await?;
+        if reach == Reach::All && self.gate.standing(caller, patient).await? == Standing::Outside {
+            reach = Reach::Billing;
+        }
         let statuses: Vec<_> = DiagnosisStatus::ALL.into_iter().filter(|status| status.is_shown(reach)).collect();
         let counts = self.overview.counts(patient, &statuses).await?.ok_or(WorkflowError::NotFound)?;
         let totals = self.ledger.totals_of_patients(&[patient], self.currency).await?.pop();

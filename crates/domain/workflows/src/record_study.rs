@@ -54,7 +54,7 @@ impl RecordStudy {
         receipt: impl FnOnce(&StudyRecord) -> Receipt,
     ) -> Result<Done<StudyRecord>, WorkflowError> {
         let subject = Subject::all("study").of_patient(new.patient);
-        self.gate.admit(caller, Permission::WriteStudies, subject).await?;
+        self.gate.admit_to(caller, Permission::WriteStudies, new.patient, subject).await?;
         self.record(caller, caller.account, new, received, idempotency, receipt).await
     }
 
@@ -69,7 +69,7 @@ impl RecordStudy {
         receipt: impl FnOnce(&StudyRecord) -> Receipt,
     ) -> Result<Done<StudyRecord>, WorkflowError> {
         let subject = Subject::all("study").of_patient(new.patient);
-        self.gate.admit(caller, Permission::RecordForDoctors, subject).await?;
+        self.gate.admit_to(caller, Permission::RecordForDoctors, new.patient, subject).await?;
         match self.accounts.find(author).await? {
             Some(doctor) if doctor.role == Role::Doctor && doctor.is_active() => {}
             _ => return Err(Invalid::new("/doctorId", "is of no doctor of this house").into()),

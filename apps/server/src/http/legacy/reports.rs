@@ -115,7 +115,7 @@ async fn reports(
     patient: web::Path<String>,
 ) -> Result<HttpResponse, Refusal> {
     let patient: PatientId = id::parse(&patient).ok_or_else(Refusal::not_found)?;
-    let filter = ReportFilter { patient: Some(patient), diagnosis: None };
+    let filter = ReportFilter { patient: Some(patient), ..ReportFilter::default() };
     let queries = &app.reports.queries;
     let found = lists::whole(async |page| Ok(queries.reports(&caller, &filter, &page).await?)).await?;
     let ids: Vec<ReportId> = found.iter().map(|view| view.report.id).collect();

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{charge_columns, outstanding, paid, payment, payment_view, refunded};
 use crate::{
     SqliteStore,
+    care_teams::shown_to_reader,
     rows::{RowExt, blob, place_after},
 };
 
@@ -92,6 +93,11 @@ fn list_charges(
         // `+` keeps the index by author from being chosen over that by patient, who has fewer charges.
         let column = if filter.patient.is_some() { "+c.author" } else { "c.author" };
         sql.push_str(&format!(" AND {column} = ?{}", values.len()));
+    }
+    if let Some(reader) = filter.reader {
+        values.push(Box::new(blob(reader)));
+        let shown = concat!(" AND ", shown_to_reader!("c.patient"));
+        sql.push_str(&shown.replace('?', &format!("?{}", values.len())));
     }
     sql.push_str(match filter.status {
         None => "",

@@ -7,7 +7,7 @@
 pub use infirmary_kernel::testing::made;
 
 use infirmary_kernel::{
-    Action, Event, Journal, Limit, Outcome, PageRequest, Role, Sha256Digest, Subject, Timestamp,
+    Action, Event, Journal, Limit, Outcome, PageRequest, Purpose, Role, Sha256Digest, Subject, Timestamp,
     testing::{caller, fresh_id},
 };
 
@@ -56,6 +56,7 @@ pub async fn an_entry_tells_all_that_the_event_told(log: &(impl AuditLog + Journ
         fields: vec!["birthDate".into(), "name".into()],
         outcome: Outcome::Refused,
         rule: Some("not the caller's record".into()),
+        purpose: Some(Purpose::BreakTheGlass),
         ..event(Action::PATIENT_CHANGE, 1)
     };
     let least = Event::anonymous(fresh_id(), at(0), None, Action::SESSION_START, Subject::all("session"));
@@ -80,6 +81,7 @@ pub async fn an_entry_tells_all_that_the_event_told(log: &(impl AuditLog + Journ
             fields: entry.fields,
             outcome: entry.outcome,
             rule: entry.rule,
+            purpose: entry.purpose,
         };
         assert_eq!(told, event);
     }

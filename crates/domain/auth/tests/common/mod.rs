@@ -14,7 +14,7 @@ use infirmary_auth::{
 };
 use infirmary_kernel::{
     Action, Caller, EmailAddress, Event, Gate, Origin, Role,
-    testing::{CountingEntropy, CountingIds, ManualClock, origin, trail},
+    testing::{CountingEntropy, CountingIds, ManualClock, MemoryConfidentiality, origin, trail},
 };
 use secrecy::ExposeSecret;
 
@@ -35,7 +35,13 @@ impl Default for House {
     fn default() -> Self {
         let (store, clock) = (Arc::new(MemoryAuth::default()), Arc::new(ManualClock::default()));
         let journal = Arc::new(store.journal.clone());
-        let gate = Gate::new(journal.clone(), journal, clock.clone(), Arc::new(CountingIds::default()));
+        let gate = Gate::new(
+            journal.clone(),
+            journal,
+            Arc::new(MemoryConfidentiality::default()),
+            clock.clone(),
+            Arc::new(CountingIds::default()),
+        );
         Self {
             gate,
             clock,

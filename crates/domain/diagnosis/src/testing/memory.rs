@@ -6,7 +6,7 @@ use std::{
 use async_trait::async_trait;
 use infirmary_kernel::{
     Cursor, DiagnosisId, Page, PageRequest, PatientId, StoreError, StudyId, TaskCode, TaskId, WriteError, Written,
-    testing::{MemoryJournal, locked},
+    testing::{MemoryConfidentiality, MemoryJournal, locked},
 };
 
 use crate::{
@@ -20,6 +20,7 @@ pub struct MemoryDiagnoses {
     rows: Arc<Mutex<BTreeMap<DiagnosisId, Vec<Diagnosis>>>>,
     patients: Arc<Mutex<HashSet<PatientId>>>,
     pub journal: MemoryJournal,
+    pub confidentiality: MemoryConfidentiality,
 }
 
 impl MemoryDiagnoses {
@@ -84,6 +85,7 @@ impl DiagnosisStore for MemoryDiagnoses {
     async fn list(&self, filter: &DiagnosisFilter, page: &PageRequest) -> Result<Page<Diagnosis>, StoreError> {
         let mut found: Vec<Diagnosis> =
             self.current().into_iter().filter(|diagnosis| filter.takes(diagnosis)).collect();
+        found.retain(|diagnosis| self.confidentiality.shows(diagnosis.patient, filter.reader));
         found.sort_by_key(|diagnosis| std::cmp::Reverse((diagnosis.recorded_at, diagnosis.id)));
         if let Ok(Some((time, id))) = page.after_time() {
             found.retain(|diagnosis| (diagnosis.recorded_at, diagnosis.id.as_uuid()) < (time, id));

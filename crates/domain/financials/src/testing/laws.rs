@@ -468,7 +468,7 @@ pub async fn charges_are_listed_by_patient_author_and_status(books: &Books) {
         let page = walk(2, async |page| books.queries.list_charges(&filter, page).await.unwrap(), async || {}).await;
         page.iter().map(|view| view.charge.id).collect()
     };
-    let of = |patient, author, status| ChargeFilter { patient, author, status };
+    let of = |patient, author, status| ChargeFilter { patient, author, status, reader: None };
     assert_eq!(list(of(None, None, None)).await, [cancelled, part_paid, paid, report, authored]);
     assert_eq!(list(of(Some(patient), None, None)).await, [cancelled, part_paid, paid, authored]);
     assert_eq!(list(of(Some(patient), None, Some(ChargeStatus::Open))).await, [part_paid, authored]);

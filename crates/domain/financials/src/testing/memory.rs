@@ -6,9 +6,10 @@ use std::{
 
 use async_trait::async_trait;
 use infirmary_kernel::{
-    AccountId, ChargeId, Claim, Currency, Cursor, Event, IdempotencyKey, Journal, Money, MoneyError, Page, PageRequest,
-    PatientId, PaymentId, Receipts, RefundId, StoreError, Timestamp, WriteError, Written,
-    testing::{MemoryJournal, locked},
+    AccountId, ChargeId, Claim, Confidentiality, Currency, Cursor, Event, IdempotencyKey, Journal, Money, MoneyError,
+    Page, PageRequest, PatientId, PaymentId, Receipts, RefundId, SessionId, Standing, StoreError, Timestamp,
+    WriteError, Written,
+    testing::{MemoryConfidentiality, MemoryJournal, locked},
 };
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
 pub struct MemoryLedger {
     rows: Arc<Mutex<Rows>>,
     pub journal: MemoryJournal,
+    pub confidentiality: MemoryConfidentiality,
 }
 
 #[derive(Default)]
@@ -280,6 +282,7 @@ impl LedgerQueries for MemoryLedger {
             filter.patient.is_none_or(|patient| patient == view.charge.patient)
                 && filter.author.is_none_or(|author| Some(author) == view.charge.source.author())
                 && filter.status.is_none_or(|status| status == view.status())
+                && self.confidentiality.shows(view.charge.patient, filter.reader)
         });
         Ok(page(views.collect(), request, |view| (view.charge.charged_at, view.charge.id.as_uuid())))
     }
@@ -396,5 +399,18 @@ impl Journal for MemoryLedger {
 impl Receipts for MemoryLedger {
     async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError> {
         self.journal.find(account, key).await
+    }
+}
+
+#[async_trait]
+impl Confidentiality for MemoryLedger {
+    async fn standing(
+        &self,
+        patient: PatientId,
+        account: AccountId,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<Standing, StoreError> {
+        self.confidentiality.standing(patient, account, session, at).await
     }
 }

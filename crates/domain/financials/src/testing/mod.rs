@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub use memory::MemoryLedger;
 
 use infirmary_kernel::{
-    Caller, Clock, Currency, Done, Fingerprint, Gate, Idempotency, IdempotencyKey, Journal, Money, PatientId, Receipt,
-    Receipts, Role, ShortText,
+    Caller, Clock, Confidentiality, Currency, Done, Fingerprint, Gate, Idempotency, IdempotencyKey, Journal, Money,
+    PatientId, Receipt, Receipts, Role, ShortText,
     testing::{CountingIds, ManualClock, caller, fresh_id},
 };
 
@@ -35,12 +35,13 @@ pub struct Books {
 
 impl Books {
     pub fn over(
-        store: &(impl Ledger + LedgerQueries + Journal + Receipts + Clone + 'static),
+        store: &(impl Ledger + LedgerQueries + Journal + Receipts + Confidentiality + Clone + 'static),
         patients: [PatientId; 3],
     ) -> Self {
         let clock = Arc::new(ManualClock::default());
         let store = Arc::new(store.clone());
-        let gate = Gate::new(store.clone(), store.clone(), clock.clone(), Arc::new(CountingIds::default()));
+        let gate =
+            Gate::new(store.clone(), store.clone(), store.clone(), clock.clone(), Arc::new(CountingIds::default()));
         Self { ledger: store.clone(), queries: store, gate, clock, patients }
     }
 

@@ -26,7 +26,7 @@ impl Row {
     fn new(new: OutgoingMessage) -> Self {
         let report = match new.content {
             MessageContent::ReportReady { report } => Some(report),
-            MessageContent::OneTimeCode { .. } => None,
+            MessageContent::OneTimeCode { .. } | MessageContent::EmergencyAccess => None,
         };
         let message = Message {
             id: new.id,

@@ -32,6 +32,7 @@ macro_rules! patient_store_laws {
             search_pages_give_each_patient_once_under_inserts
             lists_are_newest_first_and_stable_under_equal_times
             a_part_of_a_name_finds_who_has_it_oldest_first
+            a_patient_is_found_by_their_record_number
             candidates_share_a_phone_or_name_and_birth_date
             sixteen_registrations_with_one_key_make_one_patient);
     };
@@ -57,7 +58,7 @@ async fn add(store: &impl PatientStore, patient: Patient) -> Patient {
 
 async fn search(store: &impl PatientStore, text: &str) -> Vec<String> {
     let page = PageRequest { limit: Limit::new(200).unwrap(), after: None };
-    let found = store.search(&SearchTerms::parse(text).unwrap(), &page).await.unwrap();
+    let found = store.search(&SearchTerms::parse(text).unwrap(), None, &page).await.unwrap();
     found.items.iter().map(|patient| patient.name.as_str().to_owned()).collect()
 }
 
@@ -100,7 +101,7 @@ pub async fn a_used_claim_gives_the_receipt_and_adds_nothing(store: &impl Patien
     assert_eq!(again, Written::Before(Receipt::from_bytes(b"first".to_vec())));
     assert!(matches!(attempt(account, "Bob", b"bob", "third").await, Err(WriteError::KeyReused)));
     assert_eq!(attempt(fresh_id(), "Eve", b"eve", "fourth").await.unwrap(), Written::Now, "a key is the account's own");
-    let all = store.list(&PageRequest::default()).await.unwrap();
+    let all = store.list(None, &PageRequest::default()).await.unwrap();
     assert_eq!(all.items.len(), 2);
 }
 
@@ -204,7 +205,7 @@ pub async fn search_pages_give_each_patient_once_under_inserts(store: &impl Pati
     let terms = SearchTerms::parse("sam").unwrap();
     let found = walk(
         store,
-        async |store, page| store.search(&terms, page).await.unwrap(),
+        async |store, page| store.search(&terms, None, page).await.unwrap(),
         async |store| {
             register(store, "Sa").await;
         },
@@ -223,7 +224,7 @@ pub async fn lists_are_newest_first_and_stable_under_equal_times(store: &impl Pa
     }
     let all = walk(
         store,
-        async |store, page| store.list(page).await.unwrap(),
+        async |store, page| store.list(None, page).await.unwrap(),
         async |store| {
             register(store, "Later").await;
         },
@@ -238,7 +239,7 @@ pub async fn a_part_of_a_name_finds_who_has_it_oldest_first(store: &impl Patient
         register(store, name).await;
     }
     let named = async |part: &str, most| {
-        let found = store.named(&NamePart::parse(part).unwrap(), most).await.unwrap();
+        let found = store.named(&NamePart::parse(part).unwrap(), None, most).await.unwrap();
         found.into_iter().map(|patient| patient.name.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(named("LOV", 10).await, ["Ada Lovelace"]);
@@ -253,6 +254,13 @@ pub async fn a_part_of_a_name_finds_who_has_it_oldest_first(store: &impl Patient
     }
 }
 
+pub async fn a_patient_is_found_by_their_record_number(store: &impl PatientStore) {
+    let (ada, bob) = (register(store, "Ada").await, register(store, "Bob").await);
+    assert_eq!(store.by_mrn(ada.mrn).await.unwrap(), Some(ada));
+    assert_eq!(store.by_mrn(bob.mrn).await.unwrap(), Some(bob));
+    assert_eq!(store.by_mrn(store.next_mrn().await.unwrap()).await.unwrap(), None);
+}
+
 pub async fn candidates_share_a_phone_or_name_and_birth_date(store: &impl PatientStore) {
     let known = register(store, "Zoë Ümit").await;
     let other = Patient { phone: None, birth_date: None, ..patient("Zoë Ümit", store.next_mrn().await.unwrap()) };
@@ -263,7 +271,7 @@ pub async fn candidates_share_a_phone_or_name_and_birth_date(store: &impl Patien
         ..patient(name, known.mrn)
     };
     let ids = async |patient: Patient| -> Vec<_> {
-        store.candidates(&patient).await.unwrap().iter().map(|candidate| candidate.id).collect()
+        store.candidates(&patient, None).await.unwrap().iter().map(|candidate| candidate.id).collect()
     };
     assert_eq!(ids(look("Somebody", Some("00964 750 1234567"), None)).await, [known.id]);
     assert_eq!(ids(look("ZOE UMIT", None, Some("1984-02-29"))).await, [known.id]);
@@ -288,5 +296,5 @@ pub async fn sixteen_registrations_with_one_key_make_one_patient(store: &impl Pa
         })
         .collect();
     assert_eq!(receipts.len(), 1, "all were told the same");
-    assert_eq!(store.list(&PageRequest::default()).await.unwrap().items.len(), 1);
+    assert_eq!(store.list(None, &PageRequest::default()).await.unwrap().items.len(), 1);
 }

@@ -1,5 +1,6 @@
-//! The laws of [`crate::PatientStore`] as a suite, and a store in memory that passes it.
+//! The laws of [`crate::PatientStore`] and [`crate::CareTeamStore`] as suites, and a store in memory that passes them.
 
+pub mod care_team_laws;
 pub mod laws;
 mod memory;
 
@@ -22,6 +23,7 @@ pub fn patient(name: &str, mrn: Mrn) -> Patient {
         email: None,
         address: None,
         account: None,
+        restricted: false,
         registered_at: ManualClock::default().now(),
         version: 1,
     }

@@ -105,7 +105,7 @@ pub async fn lists_hold_what_all_of_the_filter_matches(house: &impl ReportHouse)
     let second = issued(house, ada, start()).await;
     let third = issued(house, bob, start()).await;
     let ids = async |patient, diagnosis| -> Vec<_> {
-        let filter = ReportFilter { patient, diagnosis };
+        let filter = ReportFilter { patient, diagnosis, reader: None };
         let page = house.reports().list(&filter, &PageRequest::default()).await.unwrap();
         assert_eq!(page.next, None);
         page.items.iter().map(|view| view.report.id).collect()
@@ -126,7 +126,7 @@ pub async fn lists_are_newest_first_and_stable_under_equal_times_and_inserts(hou
         expected.push((at, report.id));
     }
     expected.sort_by(|a, b| b.cmp(a));
-    let filter = ReportFilter { patient: Some(patient), diagnosis: None };
+    let filter = ReportFilter { patient: Some(patient), ..ReportFilter::default() };
     let mut request = PageRequest { limit: Limit::new(2).expect("a limit"), after: None };
     let mut found = Vec::new();
     loop {

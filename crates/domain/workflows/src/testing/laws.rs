@@ -99,7 +99,7 @@ pub async fn a_failing_member_leaves_nothing_visible(store: &impl House) {
         assert_eq!(known, (account.email == first.account.account.email).then_some(first.account.account.id));
     }
     assert_eq!(AccountStore::list(store, None, &PageRequest::default()).await.unwrap().items.len(), 1);
-    assert_eq!(PatientStore::list(store, &PageRequest::default()).await.unwrap().items.len(), 1);
+    assert_eq!(PatientStore::list(store, None, &PageRequest::default()).await.unwrap().items.len(), 1);
     assert_eq!(entries(store).await, 1, "no event tells of what did not happen");
 }
 
@@ -114,7 +114,7 @@ pub async fn of_sixteen_registrations_with_one_email_one_is_there_with_its_recor
     }))
     .await;
     let winners: Vec<Patient> = outcomes.into_iter().filter_map(Result::ok).collect();
-    assert_eq!(PatientStore::list(store, &PageRequest::default()).await.unwrap().items, winners);
+    assert_eq!(PatientStore::list(store, None, &PageRequest::default()).await.unwrap().items, winners);
     let email: EmailAddress = "ada@example.org".parse().unwrap();
     let account = store.credential(&email).await.unwrap().unwrap().account;
     assert_eq!([account.patient], [Some(winners[0].id)]);

@@ -9,8 +9,12 @@ use std::{
     sync::LazyLock,
 };
 
+use reqwest::multipart::{Form, Part};
 use rusqlite::Connection;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+const PASSWORD: &str = "seven quiet herons at dusk";
 
 /// A data folder, and what is run on it.
 struct House {
@@ -83,7 +87,7 @@ impl House {
     fn admin_create(&self, email: &str) -> Ended {
         let mut command = self.command(&["admin", "create", "--email", email, "--name", "Ada", "--password-stdin"]);
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(b"seven quiet herons at dusk\n").unwrap();
+        child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
         ended(child.wait_with_output().unwrap())
     }
 }
@@ -398,4 +402,150 @@ fn an_archive_that_was_tampered_with_leaves_nothing() {
     copy(&house.data().join("secrets"), &other.data().join("secrets"));
     Command::new("chmod").args(["-R", "go=", &other.data().display().to_string()]).status().unwrap();
     Serving::start(&other).stop();
+}
+
+/// What must be in no log.
+#[derive(Default)]
+struct Secrets(Vec<(&'static str, String)>);
+
+impl Secrets {
+    fn keep<T: Into<String>>(&mut self, what: &'static str, secret: T) -> String {
+        let secret = secret.into();
+        assert!(secret.len() > 5, "{what} is too short to be looked for");
+        self.0.push((what, secret.clone()));
+        secret
+    }
+
+    fn keep_from(&mut self, what: &'static str, value: &Value) -> String {
+        self.keep(what, value.as_str().unwrap_or_else(|| panic!("{what} is no text")))
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_a_day_holds_no_secret_and_nothing_of_a_person() {
+    infirmary_server::wiring::choose_tls_provider();
+    let house = House::new();
+    let mut secrets = Secrets::default();
+    let admin_email = secrets.keep("e-mail of the admin", "quilldorn@infirmary.example");
+    assert_eq!(house.admin_create(&admin_email).code, Some(0));
+    // Debug is the most that an operator is told of. Nobody takes the messages, so that each try of one fails.
+    let log = house.path("log");
+    let mut command = house.command(&["serve"]);
+    command.stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
+    command.envs([("INFIRMARY_LOG", "debug"), ("INFIRMARY_LOG_FORMAT", "json"), ("INFIRMARY_REPORT_NOTICES", "on")]);
+    let provider_token = secrets.keep("token of the provider", "EAAJBquilldorn0123456789");
+    command
+        .env("INFIRMARY_WHATSAPP_PHONE_NUMBER_ID", "105954558954427")
+        .env("INFIRMARY_WHATSAPP_TOKEN", provider_token);
+    command.env("INFIRMARY_WHATSAPP_URL", "http://127.0.0.1:9");
+    let child = command.spawn().unwrap();
+    let entries = || -> Vec<Value> {
+        fs::read_to_string(&log).unwrap().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let said = |message: &str| entries().into_iter().find(|entry| entry["fields"]["message"] == message);
+    let address = wait_for(|| said("serving")).await["fields"]["address"].as_str().unwrap().to_owned();
+    let serving = Serving { child, address };
+
+    let client = reqwest::Client::new();
+    let url = |path: &str| format!("http://{}{path}", serving.address);
+    let post = async |token: &str, path: &str, body: Value| {
+        let answer = client.post(url(path)).bearer_auth(token).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default())
+    };
+    let password = secrets.keep("password", PASSWORD);
+    let (_, admin) = post("", "/v1/auth/login", json!({"email": admin_email, "password": password})).await;
+    let admin = secrets.keep_from("access token of the admin", &admin["accessToken"]);
+    let email = secrets.keep("e-mail of the doctor", "brackwater@infirmary.example");
+    let staff = json!({"email": email, "name": secrets.keep("name of the doctor", "Brackwater"), "role": "doctor"});
+    let (_, invited) = post(&admin, "/v1/accounts", staff).await;
+    let code = secrets.keep_from("invitation", &invited["invitation"]["code"]);
+    let (_, doctor) = post("", "/v1/auth/invitation", json!({"code": code, "password": password})).await;
+    let doctor = secrets.keep_from("access token of the doctor", &doctor["accessToken"]);
+
+    let (email, phone) =
+        (secrets.keep("e-mail", "hollowmere@infirmary.example"), secrets.keep("phone", "+9647507318264"));
+    secrets.keep("phone", "7507318264");
+    let registration = json!({"email": email, "password": password, "phone": phone, "birthDate": "1987-03-04",
+        "name": secrets.keep("name", "Hollowmere Thistledown"), "address": secrets.keep("address", "9 Fennelgate Row")});
+    secrets.keep("a part of the name", "Thistledown");
+    let (status, patient) = post("", "/v1/auth/register", registration).await;
+    assert_eq!(status, 201, "{patient}");
+    let id = patient["account"]["patientId"].as_str().unwrap();
+    let refresh = secrets.keep_from("refresh token", &patient["refreshToken"]);
+    let patient = secrets.keep_from("access token", &patient["accessToken"]);
+    let (_, again) = post("", "/v1/auth/refresh", json!({"refreshToken": refresh})).await;
+    secrets.keep_from("second refresh token", &again["refreshToken"]);
+    let wrong = secrets.keep("wrong password", "mistaken marigold meadow");
+    assert_eq!(post("", "/v1/auth/login", json!({"email": email, "password": wrong})).await.0, 401);
+    assert_eq!(post(&patient, "/v1/auth/otp", json!({"phone": phone, "purpose": "phoneVerification"})).await.0, 202);
+    let database = Connection::open(house.data().join("infirmary.db")).unwrap();
+    // It is in the database until it is given up.
+    if let Ok(code) = database.query_row("SELECT code FROM messages WHERE code IS NOT NULL", [], |row| row.get(0)) {
+        secrets.keep::<String>("code", code);
+    }
+
+    let details = json!({"patientId": id, "modality": "CT", "confirmed": true,
+        "disease": secrets.keep("disease", "Glimmerpox"), "findings": secrets.keep("findings", "duskfern opacity")});
+    let study = Part::text(details.to_string()).mime_str("application/json").unwrap();
+    let image = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/images/phantom.png")).unwrap();
+    let image = Part::bytes(image).file_name(format!("{}.png", secrets.keep("file name", "larkspurfile")));
+    let form = Form::new().part("study", study).part("image", image);
+    let study = client.post(url("/v1/studies")).bearer_auth(&doctor).multipart(form).send().await.unwrap();
+    assert_eq!(study.status(), 201);
+    let study: Value = study.json().await.unwrap();
+    let (status, report) = post(&doctor, "/v1/reports", json!({"diagnosisId": study["diagnosis"]["id"]})).await;
+    assert_eq!(status, 201, "{report}");
+    secrets.keep_from("verification code", &report["verificationCode"]);
+    let (_, link) =
+        post(&patient, &format!("/v1/images/{}/link", study["images"][0]["id"].as_str().unwrap()), json!({})).await;
+    let link = secrets.keep_from("link", &link["url"]);
+    let link = secrets.keep("token of a link", link.rsplit('/').next().unwrap());
+    assert_eq!(client.get(url(&format!("/v1/links/{link}"))).send().await.unwrap().status(), 200);
+
+    // What is said in the wrong place.
+    let lost = secrets.keep("word in a query", "wanderingquery");
+    for path in [format!("/v1/patients?q={lost}"), format!("/v1/nowhere/{lost}"), format!("/v1/patients?{lost}={lost}")]
+    {
+        client.get(url(&path)).bearer_auth(&doctor).header("user-agent", "x").send().await.unwrap();
+    }
+    let lost = secrets.keep("word in a broken body", "strandedbody");
+    let broken = client.post(url("/v1/patients")).bearer_auth(&doctor).header("content-type", "application/json");
+    assert_eq!(broken.body(format!("{{\"name\": \"{lost}\"")).send().await.unwrap().status(), 400);
+    assert_eq!(post(&doctor, "/v1/patients", json!({"name": lost, lost.as_str(): lost})).await.0, 422);
+    let unknown = secrets.keep("a bad token", "quaverlessquaverless");
+    assert_eq!(post(&unknown, "/v1/patients", json!({})).await.0, 401);
+
+    let legacy = json!({"Email": email, "password": password});
+    let token = client.post(url("/api/auth/login/")).json(&legacy).send().await.unwrap().text().await.unwrap();
+    let token = secrets.keep("token of the replaced system", token);
+    let asked = client.get(url("/api/userdata/user/data")).header("x-access-token", &token).header("uid", id);
+    assert_eq!(asked.send().await.unwrap().status(), 200);
+
+    // Both messages have been tried.
+    let tried = |entry: &Value| entry["fields"]["message"].as_str().is_some_and(|said| said.starts_with("a message "));
+    wait_for(|| (entries().iter().filter(|entry| tried(entry)).count() > 1).then_some(())).await;
+    serving.stop();
+
+    let entries = entries();
+    assert!(entries.iter().filter(|entry| entry["fields"]["message"] == "answered").count() > 15, "{entries:?}");
+    for mut entry in entries {
+        // Its digits are those of a code, now and then.
+        entry.as_object_mut().unwrap().remove("timestamp");
+        let line = entry.to_string();
+        for (what, secret) in &secrets.0 {
+            assert!(!line.to_lowercase().contains(&secret.to_lowercase()), "the log holds {what}: {line}");
+        }
+    }
+}
+
+async fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let waiting = async {
+        loop {
+            match look() {
+                Some(found) => return found,
+                None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("it comes within a minute")
 }

@@ -1,6 +1,6 @@
 //! What a handler is given: read, bounded, parsed, or refused in our form.
 
-use std::{future::Future, pin::Pin};
+use std::{fmt, future::Future, marker::PhantomData, pin::Pin};
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
@@ -13,7 +13,10 @@ use infirmary_kernel::{
     Caller, Cursor, FieldError, Fingerprint, Id, Idempotency, IdempotencyKey, Invalid, Limit, Origin, PageRequest,
     Receipt,
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::{
     App, edge,
@@ -166,9 +169,30 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, Problem> {
 /// 400 when it is no JSON, 422 when a value in it is refused; in words of ours, with the place.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| refused(&error))?;
+    let mut track = serde_path_to_error::Track::new();
+    let value = from_object(serde_path_to_error::Deserializer::new(&mut json, &mut track))
+        .map_err(|error| refused(&serde_path_to_error::Error::new(track.path(), error)))?;
     json.end().map_err(|_| Problem::new(Kind::Unreadable, "the body goes on after its JSON value"))?;
     Ok(value)
+}
+
+/// Of an object. An array of its values in the order of its fields, which serde would take as well, is none.
+pub fn from_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, fields: M) -> Result<T, M::Error> {
+            T::deserialize(MapAccessDeserializer::new(fields))
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData))
 }
 
 fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {

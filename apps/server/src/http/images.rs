@@ -155,8 +155,8 @@ async fn read(
 /// Download an image as it was uploaded, or one range of its bytes
 #[utoipa::path(tag = "Images", security(("token" = [])),
     params(("Range" = Option<String>, Header, description = "One range of bytes"), ("If-None-Match" = Option<String>, Header)),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>, description = "In the type of the image"),
-        (status = 206, content_type = "application/octet-stream", body = Vec<u8>), (status = 304),
+    responses((status = 200, content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "application/dicom")), description = "In the type of the image"),
+        (status = 206, content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "application/dicom"))), (status = 304),
         (status = 416, body = ProblemBody)))]
 #[get("/v1/images/{id}/content")]
 async fn content(

@@ -49,8 +49,8 @@ impl LinkBody {
 }
 
 /// Follow a link; no header is needed
-#[utoipa::path(tag = "Links", responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>, description = "In the type of what it opens"),
-    (status = 206, content_type = "application/octet-stream", body = Vec<u8>), (status = 304),
+#[utoipa::path(tag = "Links", responses((status = 200, content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "application/dicom"), (Vec<u8> = "application/pdf")), description = "In the type of what it opens"),
+    (status = 206, content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "application/dicom"), (Vec<u8> = "application/pdf"))), (status = 304),
     (status = 307, description = "To a signed address of the bucket, where the house has chosen so"), (status = 404, body = ProblemBody, description = "It is none, or it is over"), (status = 416, body = ProblemBody)))]
 #[get("/v1/links/{token}")]
 async fn follow(

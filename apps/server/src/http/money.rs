@@ -1,10 +1,11 @@
 use infirmary_kernel::{Currency, Money};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::extract::from_object;
+
 /// An amount in the minor unit of its currency.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = Money)]
 pub struct MoneyBody {
     #[schema(example = 29900)]
@@ -12,6 +13,20 @@ pub struct MoneyBody {
     /// ISO 4217; the facility has one.
     #[schema(value_type = String, example = "GBP")]
     currency: Currency,
+}
+
+impl<'de> Deserialize<'de> for MoneyBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            amount: i64,
+            currency: Currency,
+        }
+
+        let Fields { amount, currency } = from_object(deserializer)?;
+        Ok(Self { amount, currency })
+    }
 }
 
 impl From<Money> for MoneyBody {

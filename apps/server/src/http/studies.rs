@@ -187,7 +187,7 @@ struct StudyUploadBody {
 ///
 /// The parts may come in any order. The signed-in doctor is the author.
 #[utoipa::path(tag = "Studies", security(("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to repeat")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to repeat", min_length = 1, max_length = 255)),
     request_body(content = StudyUploadBody, content_type = "multipart/form-data"),
     responses((status = 201, body = RecordedBody), (status = 413, body = ProblemBody, description = "An image is too large, or all together"),
         (status = 415, body = ProblemBody, description = "An image is of another type, or not of the one that it is said to be"),

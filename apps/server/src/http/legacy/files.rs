@@ -44,8 +44,8 @@ struct FileParams {
 }
 
 /// Follow a link to an image or a report; no header is needed
-#[utoipa::path(tag = "Replaced system", params(FileParams), responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>, description = "In the type of what it opens"),
-    (status = 206, content_type = "application/octet-stream", body = Vec<u8>), (status = 304), (status = 404, content_type = "text/html", body = String, description = "It is none, or it is over")))]
+#[utoipa::path(tag = "Replaced system", params(FileParams), responses((status = 200, content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "application/dicom"), (Vec<u8> = "application/pdf")), description = "In the type of what it opens"),
+    (status = 206, content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "application/dicom"), (Vec<u8> = "application/pdf"))), (status = 304), (status = 404, content_type = "text/html", body = String, description = "It is none, or it is over")))]
 #[get("/api/files/{id}")]
 async fn follow(
     app: web::Data<App>,

@@ -103,3 +103,34 @@ async fn the_log_is_verified_against_a_head_that_was_kept() {
     );
     app.get(&admin, "/v1/audit/verify?head=nonsense").await.problem(422);
 }
+
+#[tokio::test]
+async fn a_list_over_many_patients_is_in_the_log_of_each_who_was_in_it() {
+    let app = TestApp::start().await;
+    let (doctor, accountant) = (app.as_doctor().await, app.as_accountant().await);
+    let (ada, eve) = (app.as_patient().await, app.as_patient().await);
+    let study = crate::studies::recorded(&app, &doctor, &ada.patient).await;
+    let report = json!({"diagnosisId": study["diagnosis"]["id"]});
+    app.post(&doctor, "/v1/reports", &report).await.expect(StatusCode::CREATED);
+    let payment = json!({"patientId": ada.patient, "amount": {"amount": 100, "currency": "GBP"}, "method": "cash"});
+    app.post_with_key(&accountant, "/v1/payments", "one", &payment).await.expect(StatusCode::CREATED);
+    let before = app.get(&ada, "/v1/me/access-log").await.expect(StatusCode::OK);
+    for (user, path) in [
+        (&doctor, "/v1/diagnoses"),
+        (&doctor, "/v1/reports"),
+        (&doctor, "/v1/charges"),
+        (&accountant, "/v1/charges?status=open"),
+        (&accountant, "/v1/payments"),
+    ] {
+        app.get(user, path).await.expect(StatusCode::OK);
+    }
+    let after = app.get(&ada, "/v1/me/access-log").await.expect(StatusCode::OK);
+    let new = actions(&after).len() - actions(&before).len();
+    let expected = ["payment.read", "charge.read", "charge.read", "report.read", "diagnosis.read"];
+    assert_eq!(actions(&after)[..new], expected, "each once, however much of theirs was in it");
+    let others = app.get(&eve, "/v1/me/access-log").await.expect(StatusCode::OK);
+    assert!(
+        !actions(&others).iter().any(|action| action.ends_with(".read")),
+        "who was in none hears of none: {others}"
+    );
+}

@@ -33,6 +33,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             Command::Serve => command::serve::run(&config).await?,
             Command::Demo => command::demo::run(&config).await?,
             Command::Admin(admin) => command::admin::run(&config, admin).await?,
+            Command::Audit(audit) => command::audit::run(&config, audit).await?,
             Command::Verify(verify) => command::verify::run(&config, verify).await?,
             Command::Backup(backup) => command::backup::run(&config, backup).await?,
             Command::Restore(restore) => command::restore::run(&config, restore).await?,

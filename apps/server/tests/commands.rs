@@ -331,9 +331,27 @@ fn a_log_that_was_cut_or_made_anew_is_told_by_the_head_that_was_kept() {
     let verified = house.run(&["verify"]).well();
     let head = verified.lines().find_map(|line| line.strip_prefix("audit head")).unwrap().trim().to_owned();
     house.run(&["verify", "--head", &head]).well();
+
+    // The same by a file, to which a line was added now and then.
+    let first = house.run(&["audit", "head"]).well();
+    assert!(first.trim_end().ends_with(&head), "{first}");
+    house.admin_create("second@example.org").well();
+    let kept = format!("# kept elsewhere\n{first}{}", house.run(&["audit", "head"]).well());
+    fs::write(house.path("heads"), &kept).unwrap();
+    house.run(&["verify", "--heads", "heads"]).well();
+    let (_, hash) = head.split_once(':').unwrap();
+    let another: String = hash.chars().rev().collect();
+    fs::write(house.path("other"), kept.replace(hash, &another)).unwrap();
+    assert!(house.run(&["verify", "--heads", "other"]).refused().contains("is not the one that was exported"));
+    fs::write(house.path("nonsense"), "nonsense").unwrap();
+    assert!(house.run(&["verify", "--heads", "nonsense"]).refused().contains("N:HASH"));
+    assert!(house.run(&["verify", "--heads", "absent"]).refused().contains("cannot be used"));
+
     house.damage("DELETE FROM audit WHERE sequence = (SELECT max(sequence) FROM audit WHERE action = 'session.start')");
     house.damage("DELETE FROM audit WHERE sequence > (SELECT max(sequence) FROM audit) - 2");
     assert!(house.run(&["verify", "--head", &head]).refused().contains("was exported, and the log ends before it"));
+    let told = house.run(&["verify", "--heads", "heads"]).refused();
+    assert!(told.contains("was exported, and the log ends before it"), "{told}");
 }
 
 #[test]

@@ -94,6 +94,29 @@ impl Case {
         self.but(Patient, Own, 404)
     }
 
+    /// Whether what is asked for is of the record of a patient.
+    pub fn is_of_a_patient(&self) -> bool {
+        let names = [
+            "$patient",
+            "$study",
+            "$image",
+            "$unseen",
+            "$diagnosis",
+            "$confirmed",
+            "$draft",
+            "$report",
+            "$charge",
+            "$payment",
+            "$link",
+            "$file",
+        ];
+        let body = match self.body {
+            Body::None => "",
+            Body::Json(text) | Body::Study(text) => text,
+        };
+        names.iter().any(|name| self.path.contains(name) || body.contains(name))
+    }
+
     /// Whether own, others' and absent records make a difference.
     pub fn is_of_a_record(&self) -> bool {
         let of_nobody = ["$unique", "$spare", "$refresh", "$phone", "$digits", "$nothing", "$jpeg", "$pdf"];

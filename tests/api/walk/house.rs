@@ -2,7 +2,7 @@
 //! else has.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt,
     io::Write,
     process::{Command, Stdio},
@@ -240,6 +240,22 @@ impl House {
         };
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         self.app.send(&user, method, &path, build).await
+    }
+
+    /// The ids of all requests that left an entry of the patient of that side.
+    pub async fn requests_in_the_log_of(&self, side: Side) -> HashSet<String> {
+        let records = if side == Side::Own { &self.own } else { &self.others };
+        let path = format!("/v1/audit?patientId={}&limit=200", records["patient"]);
+        let (mut requests, mut cursor) = (HashSet::new(), String::new());
+        loop {
+            let page = self.app.get(&self.app.as_admin(), &format!("{path}{cursor}")).await.expect(StatusCode::OK);
+            let entries = page["items"].as_array().unwrap();
+            requests.extend(entries.iter().filter_map(|entry| entry["requestId"].as_str().map(str::to_owned)));
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return requests,
+            }
+        }
     }
 
     /// The text with what the names in it stand for.

@@ -159,3 +159,27 @@ async fn walk(house: &House, case: &Case, access: &Value, who: &Identity, findin
         });
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_to_a_record_is_in_its_log() {
+    let house = House::open().await;
+    let document = house.app.get(&house.app.nobody(), "/openapi.json").await.expect(StatusCode::OK);
+    let table = table_of(&document);
+    let mut asked = Vec::new();
+    for case in cases().iter().filter(|case| case.is_of_a_patient()) {
+        for who in &house.identities {
+            if matches!(reach(&table[case.operation], who), Reach::SignInFirst | Reach::Forbidden) {
+                continue;
+            }
+            let answer = house.ask(case, who, Side::Own, true).await;
+            if answer.status.is_success() {
+                let cell = format!("{} as {}{}", case.operation, who.name, case.variant);
+                asked.push((answer.header("x-request-id").to_owned(), cell));
+            }
+        }
+    }
+    assert!(asked.len() > 150, "{} were answered", asked.len());
+    let noted = house.requests_in_the_log_of(Side::Own).await;
+    let unseen: Vec<_> = asked.iter().filter(|(request, _)| !noted.contains(request)).map(|(_, cell)| cell).collect();
+    assert!(unseen.is_empty(), "of {} requests these left no entry of the patient: {unseen:#?}", asked.len());
+}

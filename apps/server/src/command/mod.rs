@@ -1,6 +1,7 @@
 //! What the binary can be told to do, a file for each.
 
 pub mod admin;
+pub mod audit;
 pub mod backup;
 pub mod demo;
 mod error;
@@ -31,6 +32,9 @@ pub enum Command {
     /// Accounts that no other account can make
     #[command(subcommand)]
     Admin(admin::Admin),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look whether what is kept holds together; the server may run meanwhile. Exit code 1 and a list when not
     Verify(verify::Verify),
     /// Write the database and all objects into one archive; the server may run meanwhile

@@ -70,7 +70,7 @@ pub async fn run(config: &Config, restore: Restore) -> Result<(), CommandError> 
         Arc::new(DiskObjects::open_to_read(&house.0.objects.new).map_err(StartError::Objects)?),
         config.currency,
     );
-    let verified = verify::verify(&inspected, head, Duration::ZERO).await?;
+    let verified = verify::verify(&inspected, head.as_slice(), Duration::ZERO).await?;
     drop(inspected);
     if verified.findings > 0 {
         return Err(CommandError::NotClean { findings: verified.findings });

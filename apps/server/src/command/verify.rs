@@ -1,4 +1,4 @@
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -6,7 +6,7 @@ use infirmary_audit::Head;
 use infirmary_workflows::{Finding, STRAY_HOURS, Stage, Verified, VerifyHouse, Watch};
 
 use crate::{
-    command::CommandError,
+    command::{CommandError, audit},
     config::Config,
     wiring::{self, Inspected},
 };
@@ -16,12 +16,29 @@ pub struct Verify {
     /// An audit head that was kept elsewhere: tells whether the log was cut off or made anew since
     #[arg(long, value_name = "N:HASH")]
     pub head: Option<Head>,
+
+    /// A file of heads that were kept elsewhere, a line for each, as `infirmary audit head` prints them: the log has to lead
+    /// through all of them
+    #[arg(long, value_name = "FILE")]
+    pub heads: Option<PathBuf>,
+}
+
+impl Verify {
+    fn exported(&self) -> Result<Vec<Head>, CommandError> {
+        let mut exported: Vec<Head> = self.head.into_iter().collect();
+        if let Some(path) = &self.heads {
+            let text = std::fs::read_to_string(path).map_err(|source| CommandError::file(path, source))?;
+            exported.extend(audit::heads_in(&text).map_err(CommandError::argument)?);
+        }
+        Ok(exported)
+    }
 }
 
 /// Reads all that is kept, and tells on the standard output what does not hold.
-pub async fn run(config: &Config, Verify { head }: Verify) -> Result<(), CommandError> {
+pub async fn run(config: &Config, verify: Verify) -> Result<(), CommandError> {
+    let exported = verify.exported()?;
     let inspected = wiring::inspect(config)?;
-    let verified = verify(&inspected, head, Duration::from_secs(STRAY_HOURS * 60 * 60)).await?;
+    let verified = self::verify(&inspected, &exported, Duration::from_secs(STRAY_HOURS * 60 * 60)).await?;
     say(&format!("audit head  {}", verified.head)).map_err(CommandError::output)?;
     if verified.findings > 0 {
         return Err(CommandError::NotClean { findings: verified.findings });
@@ -30,7 +47,7 @@ pub async fn run(config: &Config, Verify { head }: Verify) -> Result<(), Command
 }
 
 /// Verifies with a progress bar; findings are printed as they come.
-pub async fn verify(inspected: &Inspected, head: Option<Head>, stray_age: Duration) -> Result<Verified, CommandError> {
+pub async fn verify(inspected: &Inspected, exported: &[Head], stray_age: Duration) -> Result<Verified, CommandError> {
     let house = VerifyHouse {
         inspection: inspected.inspection.clone(),
         ledger: inspected.ledger.clone(),
@@ -41,7 +58,7 @@ pub async fn verify(inspected: &Inspected, head: Option<Head>, stray_age: Durati
         stray_age,
     };
     let mut shown = Shown { bar: ProgressBar::no_length() };
-    let verified = house.run(head, &mut shown).await;
+    let verified = house.run(exported, &mut shown).await;
     shown.bar.finish_and_clear();
     verified.map_err(CommandError::use_case)
 }

@@ -215,8 +215,10 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    pub(crate) fn new(exported: Option<Head>) -> Self {
-        Self { head: Head::GENESIS, known: exported.map(Known::Exported).into_iter().collect() }
+    pub(crate) fn new(exported: impl IntoIterator<Item = Head>) -> Self {
+        let mut exported: Vec<Head> = exported.into_iter().collect();
+        exported.sort_by_key(|head| head.sequence);
+        Self { head: Head::GENESIS, known: exported.into_iter().map(Known::Exported).collect() }
     }
 
     pub(crate) const fn head(&self) -> Head {
@@ -276,8 +278,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// `exported`: a head of this chain that was kept elsewhere.
-    pub fn new(chain: ChainId, exported: Option<Head>) -> Self {
+    /// `exported`: heads of this chain that were kept elsewhere.
+    pub fn new(chain: ChainId, exported: impl IntoIterator<Item = Head>) -> Self {
         Self { chain, links: Links::new(exported) }
     }
 

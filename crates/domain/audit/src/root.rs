@@ -57,8 +57,8 @@ pub struct RootVerifier {
 }
 
 impl RootVerifier {
-    /// `exported`: the head of a root that was kept elsewhere.
-    pub fn new(exported: Option<Head>) -> Self {
+    /// `exported`: heads of roots that were kept elsewhere.
+    pub fn new(exported: impl IntoIterator<Item = Head>) -> Self {
         Self { links: Links::new(exported), closed: BTreeMap::new() }
     }
 

@@ -20,18 +20,22 @@ pub struct Verification {
 }
 
 /// Reads the whole log, from the first entry of each chain to the one that is the last when it starts, and holds one batch
-/// of it. `exported` is a head that was kept elsewhere; `progress` is told the number of entries found good so far.
+/// of it. `exported` are heads that were kept elsewhere: the log has to lead through each; `progress` is told the number of entries found good so far.
 pub async fn verify_log(
     log: &dyn AuditLog,
-    exported: Option<Head>,
+    exported: impl IntoIterator<Item = Head>,
     progress: impl FnMut(u64) + Send,
 ) -> Result<Verification, StoreError> {
     let heads = log.heads().await?;
     let mut walk = Walk { log, verifiers: BTreeMap::new(), good: 0, progress };
-    if heads.root.is_none() {
-        walk.verifiers.insert(ChainId::ONLY, Verifier::new(ChainId::ONLY, exported));
-    }
-    let mut roots = RootVerifier::new(heads.root.and(exported));
+    let exported: Vec<Head> = exported.into_iter().collect();
+    let mut roots = match heads.root {
+        Some(_) => RootVerifier::new(exported),
+        None => {
+            walk.verifiers.insert(ChainId::ONLY, Verifier::new(ChainId::ONLY, exported));
+            RootVerifier::default()
+        }
+    };
     match walk.whole(&mut roots, &heads).await {
         Ok(()) => Ok(Verification { head: walk.head(&roots, &heads), fault: None }),
         Err(Stop::Fault(fault)) => Ok(Verification { head: walk.head(&roots, &heads), fault: Some(fault) }),

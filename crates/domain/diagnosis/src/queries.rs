@@ -65,7 +65,13 @@ impl Queries {
                 None => Ok(Page { items: Vec::new(), next: None }),
             }
         };
-        Ok(self.gate.witness_during(caller, Action::DIAGNOSIS_READ, subject, found).await?)
+        let of_many = subject.patient.is_none();
+        let found = self.gate.witness_during(caller, Action::DIAGNOSIS_READ, subject, found).await?;
+        if of_many {
+            let patients = found.items.iter().map(|diagnosis| diagnosis.patient);
+            self.gate.witness_each(caller, Action::DIAGNOSIS_READ, "diagnosis", patients).await?;
+        }
+        Ok(found)
     }
 
     /// In the order of the code, those out of use too. It is nobody's record, so that reading it leaves no entry.

@@ -51,7 +51,12 @@ impl Queries {
         }
         page.after_time()?;
         let charges = self.queries.list_charges(&filter, page);
-        Ok(self.gate.witness_during(caller, Action::CHARGE_READ, about(filter.patient), charges).await?)
+        let charges = self.gate.witness_during(caller, Action::CHARGE_READ, about(filter.patient), charges).await?;
+        if filter.patient.is_none() {
+            let patients = charges.items.iter().map(|view| view.charge.patient);
+            self.gate.witness_each(caller, Action::CHARGE_READ, "charge", patients).await?;
+        }
+        Ok(charges)
     }
 
     /// The charges of one patient with what is paid on them, newest first: for who may read the patient's payments.
@@ -87,7 +92,12 @@ impl Queries {
         };
         page.after_time()?;
         let payments = self.queries.list_payments(patient, page);
-        Ok(self.gate.witness_during(caller, Action::PAYMENT_READ, about(patient), payments).await?)
+        let payments = self.gate.witness_during(caller, Action::PAYMENT_READ, about(patient), payments).await?;
+        if patient.is_none() {
+            let patients = payments.items.iter().map(|view| view.payment.patient);
+            self.gate.witness_each(caller, Action::PAYMENT_READ, "payment", patients).await?;
+        }
+        Ok(payments)
     }
 
     pub async fn payment(&self, caller: &Caller, id: PaymentId) -> Result<PaymentView, FinancialsError> {

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
     AccessError, AccountId, Action, Caller, Claim, Clock, Confidentiality, Event, Id, IdSource, Idempotency, Journal,
@@ -154,6 +154,20 @@ impl Gate {
         let (found, noted) = futures_util::future::join(read, self.witness(caller, action, subject)).await;
         noted?;
         found
+    }
+
+    /// Notes whose records were in a list over many patients, an entry for each: without it, the list would be an access that
+    /// none of them hears of.
+    pub async fn witness_each(
+        &self,
+        caller: &Caller,
+        action: Action,
+        kind: &'static str,
+        patients: impl IntoIterator<Item = PatientId>,
+    ) -> Result<(), StoreError> {
+        let patients: BTreeSet<PatientId> = patients.into_iter().collect();
+        let note = |patient| self.witness(caller, action.clone(), Subject::all(kind).of_patient(patient));
+        futures_util::future::try_join_all(patients.into_iter().map(note)).await.map(drop)
     }
 
     pub fn event(&self, caller: &Caller, action: Action, subject: Subject) -> Event {

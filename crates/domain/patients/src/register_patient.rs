@@ -78,9 +78,10 @@ impl RegisterPatient {
             // Who is not to know of a restricted patient registers another: a duplicate can be seen by who may know of both.
             let reader = self.gate.reader(caller, Permission::RegisterPatient);
             let candidates = self.patients.candidates(&patient, reader).await?;
-            if let Some(first) = candidates.first() {
+            if !candidates.is_empty() {
                 // The answer shows records of patients: that is a read of them.
-                self.gate.witness(caller, Action::PATIENT_FIND, Subject::patient(first.id)).await?;
+                let found = candidates.iter().map(|candidate| candidate.id);
+                self.gate.witness_each(caller, Action::PATIENT_FIND, "patient", found).await?;
                 return Err(PatientError::LikelyDuplicate { candidates });
             }
         }

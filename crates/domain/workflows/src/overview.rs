@@ -157,7 +157,13 @@ impl OverviewQueries {
                 None => Ok(Page { items: Vec::new(), next: None }),
             }
         };
-        Ok(self.gate.witness_during(caller, Action::DIAGNOSIS_READ, subject, found).await?)
+        let of_many = subject.patient.is_none();
+        let found = self.gate.witness_during(caller, Action::DIAGNOSIS_READ, subject, found).await?;
+        if of_many {
+            let patients = found.items.iter().map(|listed| listed.diagnosis.patient);
+            self.gate.witness_each(caller, Action::DIAGNOSIS_READ, "diagnosis", patients).await?;
+        }
+        Ok(found)
     }
 
     /// Patients whose name has the part in it, oldest first, each with what was charged and is owed; at most

@@ -81,9 +81,9 @@ const MAX_FLAWS_OF_A_LAW: usize = 100;
 const BATCH_OBJECTS: usize = 500;
 
 impl VerifyHouse {
-    /// `exported` is a head of the audit log that was kept elsewhere. Fails only when the store cannot be asked: what it
+    /// `exported` are heads of the audit log that were kept elsewhere. Fails only when the store cannot be asked: what it
     /// answers, damage included, is told to `watch`.
-    pub async fn run(&self, exported: Option<Head>, watch: &mut dyn Watch) -> Result<Verified, StoreError> {
+    pub async fn run(&self, exported: &[Head], watch: &mut dyn Watch) -> Result<Verified, StoreError> {
         let counts = self.inspection.counts().await?;
         let mut run = Run { watch, stage: Stage::Books, findings: 0 };
 
@@ -174,10 +174,10 @@ impl VerifyHouse {
         Ok(young)
     }
 
-    async fn audit(&self, exported: Option<Head>, run: &mut Run<'_>) -> Result<Head, StoreError> {
+    async fn audit(&self, exported: &[Head], run: &mut Run<'_>) -> Result<Head, StoreError> {
         let mut told = 0;
         let watch = &mut *run.watch;
-        let verification = verify_log(self.log.as_ref(), exported, |good| {
+        let verification = verify_log(self.log.as_ref(), exported.iter().copied(), |good| {
             watch.advance(good - told);
             told = good;
         });

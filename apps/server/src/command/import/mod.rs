@@ -144,7 +144,7 @@ pub async fn run(config: &Config, import: Import) -> Result<(), CommandError> {
         return verify::say("dry run: nothing was changed").map_err(CommandError::output);
     }
     let stray_age = Duration::from_secs(STRAY_HOURS * 60 * 60);
-    let verified = verify::verify(&inspected, None, stray_age).await?;
+    let verified = verify::verify(&inspected, &[], stray_age).await?;
     if verified.findings > 0 {
         return Err(CommandError::NotClean { findings: verified.findings });
     }

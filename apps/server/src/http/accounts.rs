@@ -136,7 +136,7 @@ async fn invite(
 #[into_params(parameter_in = Query)]
 struct ListParams {
     /// Only those of this role.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^(admin|doctor|accountant|patient)$")]
     role: Option<Role>,
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,

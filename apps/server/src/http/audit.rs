@@ -141,18 +141,18 @@ impl EntryBody {
 #[into_params(parameter_in = Query)]
 struct FindParams {
     /// Whose record was acted on.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Uuid)]
     patient_id: Option<PatientId>,
     /// Who acted.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Uuid)]
     account_id: Option<AccountId>,
     #[param(example = "diagnosis.confirm")]
     action: Option<String>,
     /// From this moment on.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
     /// Before this moment.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,

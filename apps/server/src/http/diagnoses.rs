@@ -285,16 +285,16 @@ impl From<DiagnosisDetail> for DetailBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListParams {
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Uuid)]
     patient_id: Option<PatientId>,
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Uuid)]
     doctor_id: Option<AccountId>,
     status: Option<StatusBody>,
     /// Recorded from this moment on.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
     /// Recorded before this moment.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,

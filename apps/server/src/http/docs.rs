@@ -3,8 +3,9 @@
 use actix_web::{HttpResponse, get, web};
 use utoipa::openapi::{
     Content, ContentBuilder, Deprecated, InfoBuilder, KnownFormat, Object, ObjectBuilder, OpenApi, Ref, RefOr,
-    Required, ResponseBuilder, SchemaFormat, Type,
+    Required, ResponseBuilder, Schema, SchemaFormat, Type,
     path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+    schema::SchemaType,
     security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 use utoipa_swagger_ui::SwaggerUi;
@@ -42,6 +43,7 @@ pub fn described(mut document: OpenApi) -> OpenApi {
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             name_path_parameters(path, operation);
+            give_parameters_a_value(operation);
             let problem = ResponseBuilder::new()
                 .description("Refused or failed")
                 .content(PROBLEM_JSON, ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build())
@@ -76,6 +78,33 @@ fn name_path_parameters(path: &str, operation: &mut Operation) {
             .required(Required::True)
             .schema(Some(text));
         parameters.push(RefOr::T(parameter.build()));
+    }
+}
+
+/// A parameter may be absent, and cannot be null.
+fn give_parameters_a_value(operation: &mut Operation) {
+    let is_null = |schema: &RefOr<Schema>| {
+        let RefOr::T(Schema::Object(object)) = schema else { return false };
+        matches!(object.schema_type, SchemaType::Type(Type::Null))
+    };
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(Parameter { schema: Some(schema), .. }) = parameter else { continue };
+        match schema {
+            RefOr::T(Schema::Object(Object { schema_type, .. })) => {
+                if let SchemaType::Array(types) = schema_type
+                    && let [only, Type::Null] = types.as_slice()
+                {
+                    *schema_type = SchemaType::Type(only.clone());
+                }
+            }
+            RefOr::T(Schema::OneOf(one_of)) => {
+                one_of.items.retain(|item| !is_null(item));
+                if let [only] = one_of.items.as_slice() {
+                    *schema = only.clone();
+                }
+            }
+            _ => {}
+        }
     }
 }
 

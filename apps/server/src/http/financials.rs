@@ -226,7 +226,7 @@ async fn charge_by_hand(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ChargeParams {
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Uuid)]
     patient_id: Option<PatientId>,
     status: Option<StatusBody>,
     #[param(minimum = 1, maximum = 200)]
@@ -400,7 +400,7 @@ async fn take_payment(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct PaymentParams {
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Uuid)]
     patient_id: Option<PatientId>,
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
@@ -695,10 +695,10 @@ impl From<ByBody> for SummaryBy {
 #[into_params(parameter_in = Query)]
 struct SummaryParams {
     /// From this moment on; without, 30 days before `to`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
     /// Before this moment; without, now. At most 3,660 days after `from`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
     /// Days and months are those of UTC.
     #[serde(default)]

@@ -234,9 +234,9 @@ fn diagnosis_of(text: &[u8]) -> Result<DiagnosisId, Problem> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListParams {
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Uuid)]
     patient_id: Option<PatientId>,
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Uuid)]
     diagnosis_id: Option<DiagnosisId>,
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,

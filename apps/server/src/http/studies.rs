@@ -249,7 +249,7 @@ pub fn unknown_part(known: &str) -> Problem {
 #[into_params(parameter_in = Query)]
 struct ListParams {
     /// Required, except for a patient, who gets their own.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Uuid)]
     patient_id: Option<PatientId>,
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,

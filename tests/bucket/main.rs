@@ -56,7 +56,7 @@ impl House {
         settings.push(("INFIRMARY_DATA_DIR", self.app.folder.path().to_str().unwrap().to_owned()));
         let config = Config::from_variables(settings.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let inspected = wiring::inspect(&config.unwrap()).unwrap();
-        verify(&inspected, None, stray_age).await.unwrap().findings as u64
+        verify(&inspected, &[], stray_age).await.unwrap().findings as u64
     }
 }
 

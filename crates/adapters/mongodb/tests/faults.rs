@@ -257,7 +257,7 @@ async fn of_fifty_with_one_key_from_two_processes_one_has_an_effect() {
         let written = futures_util::future::join_all(tries).await;
         assert_eq!(written.iter().filter(|written| **written == Written::Now).count(), 1, "round {round}");
     }
-    let all = PatientStore::list(&one, &Default::default()).await.unwrap();
+    let all = PatientStore::list(&one, None, &Default::default()).await.unwrap();
     assert_eq!(all.items.len(), 4);
 }
 

@@ -8,7 +8,7 @@ use infirmary_kernel::{
 use infirmary_patients::{
     ChangedPatient, MAX_CANDIDATES, Mrn, Patient, PatientStore, RegisteredPatient, SearchTerms, index_words,
 };
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, types::ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use crate::{
     SqliteStore, care_teams,
@@ -316,14 +316,10 @@ fn search(
         _ if begins(connection, first)? <= RARE_WORDS => None,
         _ => rarest(connection, others)?,
     };
-    let places = match rare {
+    let rows = match rare {
         Some(rare) => sort(connection, &rare, terms.as_slice(), reader, &after, most)?,
         None => walk(connection, first, others, reader, &after, most)?,
     };
-    let mut rows = Vec::with_capacity(places.len());
-    for (word, id) in places {
-        rows.extend(find(connection, id_of(id))?.map(|patient| (word, patient)));
-    }
     let page = Page::of_rows(rows, page.limit, |(word, last)| Cursor { sort_key: word.clone(), id: last.id.as_uuid() });
     Ok(page.map(|(_, patient)| patient))
 }
@@ -335,25 +331,22 @@ fn walk(
     reader: Option<AccountId>,
     after: &Place,
     most: usize,
-) -> rusqlite::Result<Vec<Place>> {
+) -> rusqlite::Result<Vec<(String, Patient)>> {
     let mut query = connection.prepare_cached(
         "SELECT word, patient, words FROM patient_words
          WHERE word >= ?1 AND word < ?2 AND (word, patient) > (?3, ?4) ORDER BY word, patient",
     )?;
     let mut entries = query.query(params![first, end_of(first), after.0, after.1])?;
-    let mut places = Vec::new();
-    while places.len() < most
+    let mut rows = Vec::new();
+    while rows.len() < most
         && let Some(entry) = entries.next()?
     {
         let (word, words) = (entry.get_ref(0)?.as_str()?, Words(entry.get_ref(2)?.as_str()?));
-        if words.first(first) == Some(word)
-            && words.match_all(others)
-            && is_shown(connection, entry.get_ref(1)?, reader)?
-        {
-            places.push((word.to_owned(), entry.get(1)?));
+        if words.first(first) == Some(word) && words.match_all(others) {
+            rows.extend(given(connection, entry.id(1)?, reader)?.map(|patient| (word.to_owned(), patient)));
         }
     }
-    Ok(places)
+    Ok(rows)
 }
 
 fn sort(
@@ -363,7 +356,7 @@ fn sort(
     reader: Option<AccountId>,
     after: &Place,
     most: usize,
-) -> rusqlite::Result<Vec<Place>> {
+) -> rusqlite::Result<Vec<(String, Patient)>> {
     let mut query =
         connection.prepare_cached("SELECT patient, words FROM patient_words WHERE word >= ?1 AND word < ?2")?;
     let mut entries = query.query(params![rare, end_of(rare)])?;
@@ -377,24 +370,22 @@ fn sort(
             places.insert((word.to_owned(), entry.get(0)?));
         }
     }
-    let mut page = Vec::new();
-    for place in places.into_iter().filter(|place| place > after) {
-        if is_shown(connection, place.1.as_slice().into(), reader)? {
-            page.push(place);
-        }
-        if page.len() == most {
+    let mut rows = Vec::new();
+    for (word, id) in places.into_iter().filter(|place| place > after) {
+        if rows.len() == most {
             break;
         }
+        rows.extend(given(connection, id_of(id), reader)?.map(|patient| (word, patient)));
     }
-    Ok(page)
+    Ok(rows)
 }
 
-/// One look by the key for each entry of the page, and none for who reads for nobody.
-fn is_shown(connection: &Connection, patient: ValueRef<'_>, reader: Option<AccountId>) -> rusqlite::Result<bool> {
-    let Some(reader) = reader else { return Ok(true) };
-    connection
-        .prepare_cached(concat!("SELECT EXISTS (SELECT 1 FROM patients p WHERE p.id = ?1 AND ", shown!("?2"), ")"))?
-        .query_row(params![patient.as_blob()?, blob(reader)], |row| row.get(0))
+/// The patient, when they are given to the reader. The team is looked at for who is restricted only.
+fn given(connection: &Connection, id: PatientId, reader: Option<AccountId>) -> rusqlite::Result<Option<Patient>> {
+    let Some(found) = find(connection, id)? else { return Ok(None) };
+    let Some(reader) = reader.filter(|_| found.restricted) else { return Ok(Some(found)) };
+    let mut member = connection.prepare_cached("SELECT 1 FROM care_teams WHERE patient = ? AND account = ?")?;
+    Ok(member.exists(params![blob(id), blob(reader)])?.then_some(found))
 }
 
 fn rarest(connection: &Connection, terms: &[String]) -> rusqlite::Result<Option<String>> {

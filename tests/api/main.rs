@@ -3,6 +3,7 @@
 
 mod access;
 mod audit;
+mod clock;
 mod codes;
 mod diagnoses;
 mod edge;

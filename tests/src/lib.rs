@@ -20,6 +20,7 @@ use infirmary_server::{
     config::Config,
     wiring::{self, HashCost},
 };
+use infirmary_system::SteadyClock;
 use reqwest::{Client, Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -34,7 +35,7 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub client: Client,
     pub folder: TempDir,
-    /// The server's clock, of one that was started with [`TestApp::start_at_rest`].
+    /// The clock that the server goes by, of one that was started on a clock of its own.
     pub clock: Option<Arc<ManualClock>>,
     /// What the house has to tell outside. Nobody sends it, unless the server was started to.
     pub outbox: Arc<dyn Outbox>,
@@ -70,21 +71,32 @@ impl TestApp {
 
     /// With settings beside the defaults of a test.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::launch(settings, None, false).await
+        Self::launch(settings, None, None, false).await
     }
 
     /// On a clock that stands until it is moved.
     pub async fn start_at_rest(settings: &[(&str, &str)]) -> Self {
-        Self::launch(settings, Some(Arc::default()), false).await
+        let clock: Arc<ManualClock> = Arc::default();
+        Self::launch(settings, Some(clock.clone()), Some(clock), false).await
+    }
+
+    /// As a server is on a machine whose clock is set by somebody: [`TestApp::clock`] is the machine's.
+    pub async fn start_on_a_machine_whose_clock_is_set(settings: &[(&str, &str)]) -> Self {
+        let clock: Arc<ManualClock> = Arc::default();
+        Self::launch(settings, Some(clock.clone()), Some(Arc::new(SteadyClock::over(clock))), false).await
     }
 
     /// A server that does its background work, too: it sends its messages.
     pub async fn start_sending(settings: &[(&str, &str)]) -> Self {
-        Self::launch(settings, None, true).await
+        Self::launch(settings, None, None, true).await
     }
 
-    async fn launch(settings: &[(&str, &str)], clock: Option<Arc<ManualClock>>, sending: bool) -> Self {
-        let server_clock = clock.clone();
+    async fn launch(
+        settings: &[(&str, &str)],
+        clock: Option<Arc<ManualClock>>,
+        server_clock: Option<Arc<dyn Clock>>,
+        sending: bool,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), settings);
         let (started, has_started) = mpsc::channel();
@@ -133,6 +145,12 @@ impl TestApp {
     /// Moves the clock of the server.
     pub fn advance(&self, seconds: u64) {
         self.clock.as_ref().unwrap().advance(Duration::from_secs(seconds));
+    }
+
+    /// Puts the clock back.
+    pub fn put_back(&self, seconds: u64) {
+        let clock = self.clock.as_ref().unwrap();
+        clock.set(clock.now().minus(Duration::from_secs(seconds)));
     }
 
     /// The server's time, of one on a clock of its own.

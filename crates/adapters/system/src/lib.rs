@@ -24,7 +24,7 @@ mod standing;
 mod tokens;
 
 pub use authenticators::TotpAuthenticators;
-pub use clock::SystemClock;
+pub use clock::{SteadyClock, SystemClock};
 pub use entropy::OsEntropy;
 pub use ids::SystemIds;
 pub use keyring::{GivenSecrets, Keyring, KeyringError, PEPPER_FILE, SecretKey};

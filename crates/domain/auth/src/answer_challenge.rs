@@ -48,8 +48,9 @@ impl AnswerChallenge {
     ) -> Result<Answer, AuthError> {
         let typed = OneTimeCode::typed(typed).ok_or(AuthError::BadCode)?;
         let session = caller.map(|caller| caller.session);
-        let challenge = self.codes.find(id).await?.filter(|challenge| challenge.is_for(session));
-        let challenge = challenge.ok_or(AuthError::BadCode)?;
+        let now = self.gate.now();
+        let asked = |challenge: &Challenge| challenge.is_for(session) && !challenge.is_over(now);
+        let challenge = self.codes.find(id).await?.filter(asked).ok_or(AuthError::BadCode)?;
         let guarded = match (challenge.purpose, challenge.account) {
             (CodePurpose::SecondFactor, Some(account)) => {
                 Some(Attempt::of_second_factor(account, origin.address, self.gate.now()))
@@ -93,7 +94,9 @@ impl AnswerChallenge {
     ) -> Result<(), AuthError> {
         let typed = OneTimeCode::typed(typed).ok_or(AuthError::BadCode)?;
         let asked = |challenge: &Challenge| {
-            challenge.purpose == CodePurpose::PhoneCheck && challenge.phone.as_ref() == Some(phone)
+            challenge.purpose == CodePurpose::PhoneCheck
+                && challenge.phone.as_ref() == Some(phone)
+                && !challenge.is_over(self.gate.now())
         };
         let challenge = self.codes.find(id).await?.filter(asked).ok_or(AuthError::BadCode)?;
         if !self.codes.attempt(id, None, self.gate.now()).await? {

@@ -1,11 +1,11 @@
 //! One-time codes and what they are asked for. A challenge is a row that waits for an answer; nothing that a code could be
 //! computed from leaves the house but the message with the code itself.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use infirmary_kernel::{
-    AccountId, ChallengeId, Entropy, Invalid, PhoneNumber, SessionId, Sha256Digest, Signer, Timestamp, fold,
+    AccountId, ChallengeId, Entropy, Invalid, Lease, PhoneNumber, SessionId, Sha256Digest, Signer, Timestamp, fold,
 };
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -77,8 +77,10 @@ impl Challenge {
     /// Each is counted before it is compared.
     pub const MAX_TRIES: u32 = 5;
 
+    /// Also one that would live longer than any does: a clock was put back since it was made.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.expires_at <= now
+        let skew = Duration::from_secs(Lease::MAX_CLOCK_SKEW_SECONDS);
+        self.expires_at <= now || self.expires_at > now.plus(Duration::from_secs(Self::TTL_SECONDS) + skew)
     }
 
     /// Whether the one who answers may: only the session within which it was asked.
@@ -252,6 +254,16 @@ mod tests {
             assert!(!other.is_answered_by("012345", &TestSigner), "{other:?}");
         }
         assert!(!asked.is_answered_by("012345", &TestSigner), "it has no right answer");
+    }
+
+    #[test]
+    fn a_challenge_lives_for_five_minutes_and_not_again_when_a_clock_is_put_back() {
+        let made = ManualClock::default().now();
+        let asked = Challenge { expires_at: made.plus(Duration::from_secs(300)), ..challenge() };
+        let at = |seconds: i64| Timestamp::from_unix_ms(made.unix_ms() + seconds * 1_000);
+        for (seconds, over) in [(-86_400, true), (-6, true), (-5, false), (0, false), (299, false), (300, true)] {
+            assert_eq!(asked.is_over(at(seconds)), over, "{seconds}");
+        }
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Session {
             );
         }
         let lost_answer = self.previous == Some(shown)
-            && now.since(self.refreshed_at) <= Duration::from_secs(Self::GRACE_SECONDS)
+            && now.is_within(self.refreshed_at, Duration::from_secs(Self::GRACE_SECONDS))
             && successor.digest() == self.refresh;
         if lost_answer { Refresh::Repeat(successor) } else { Refresh::Reused }
     }
@@ -210,8 +210,46 @@ mod tests {
         Clock,
         testing::{CountingEntropy, ManualClock, TestSigner, fresh_id, origin},
     };
+    use proptest::{collection::vec, prelude::*, sample};
 
     use super::*;
+
+    proptest! {
+        /// Told once more as a list of the tokens that were given: the last is due, the one before it is lost for ten seconds,
+        /// and all others are stolen.
+        #[test]
+        fn a_session_goes_as_the_list_of_its_tokens_says(
+            steps in vec((prop_oneof![0..13_u64, 0..280_000_u64], any::<sample::Index>(), any::<bool>()), 0..40),
+        ) {
+            let (mut session, first, begun) = started();
+            let (mut given, mut last, mut now) = (vec![first], begun, begun);
+            for (after, which, due) in steps {
+                now = now.plus(seconds(after));
+                let place = if due { given.len() - 1 } else { which.index(given.len()) };
+                let over = now.since(last) >= seconds(72 * 60 * 60) || now.since(begun) >= seconds(30 * 24 * 60 * 60);
+                let behind = given.len() - 1 - place;
+                let fresh = now.since(last) <= seconds(10);
+                match session.refresh_with(&given[place], &TestSigner, now) {
+                    Refresh::Over => prop_assert!(over),
+                    Refresh::Rotate(rotation, successor) => {
+                        prop_assert!(!over && behind == 0);
+                        session = session.rotated(&rotation);
+                        given.push(successor);
+                        last = now;
+                    }
+                    Refresh::Repeat(successor) => {
+                        prop_assert!(!over && behind == 1 && fresh);
+                        prop_assert_eq!(successor.digest(), given[given.len() - 1].digest());
+                    }
+                    Refresh::Reused => {
+                        prop_assert!(!over && (behind > 1 || (behind == 1 && !fresh)));
+                        return Ok(());
+                    }
+                }
+                prop_assert_eq!(session.is_over(now), over);
+            }
+        }
+    }
 
     fn started() -> (Session, RefreshToken, Timestamp) {
         let (id, now) = (fresh_id(), ManualClock::default().now());
@@ -257,6 +295,8 @@ mod tests {
             }
         }
         assert!(matches!(session.refresh_with(&first, &TestSigner, now.plus(seconds(11))), Refresh::Reused));
+        let back = now.minus(seconds(86_400));
+        assert!(matches!(session.refresh_with(&first, &TestSigner, back), Refresh::Reused), "the clock was put back");
     }
 
     #[test]

@@ -106,12 +106,32 @@ impl Caller {
     /// How old the proof may be for what asks for a recent one (SECURITY: step-up): refunds, role changes, the audit log.
     pub const STEP_UP_MINUTES: u64 = 15;
 
-    /// Whether the caller proved who they are within `age` before `now`.
+    /// Whether the caller proved who they are within `age` before `now`. A proof of a time to come is none: some clock was
+    /// put back since.
     pub fn authenticated_within(&self, now: Timestamp, age: Duration) -> bool {
-        now.since(self.authenticated_at) <= age
+        now.is_within(self.authenticated_at, age)
     }
 
     pub fn is(&self, patient: PatientId) -> bool {
         self.patient == Some(patient)
+    }
+}
+
+#[cfg(all(test, feature = "test-support"))]
+mod tests {
+    use super::*;
+    use crate::{
+        Clock,
+        testing::{ManualClock, caller},
+    };
+
+    #[test]
+    fn a_proof_is_recent_for_as_long_as_asked_and_not_again_when_a_clock_is_put_back() {
+        let (caller, now) = (caller(Role::Admin), ManualClock::default().now());
+        let quarter = Duration::from_secs(Caller::STEP_UP_MINUTES * 60);
+        for (seconds, recent) in [(-86_400, false), (-6, false), (-5, true), (0, true), (900, true), (901, false)] {
+            let at = Timestamp::from_unix_ms(now.unix_ms() + seconds * 1_000);
+            assert_eq!(caller.authenticated_within(at, quarter), recent, "{seconds}");
+        }
     }
 }

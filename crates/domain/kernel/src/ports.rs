@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -8,6 +8,12 @@ use crate::{AccountId, Claim, Event, Id, IdempotencyKey, StoreError, Timestamp};
 /// The only way to learn the time.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
 }
 
 /// The only way to mint an id.

@@ -404,7 +404,7 @@ impl CodeStore for MemoryAuth {
     ) -> Result<bool, StoreError> {
         let mut rows = locked(&self.rows);
         let found = rows.challenges.get_mut(&challenge);
-        let may = |challenge: &Challenge| !challenge.proved && !challenge.is_over(at) && challenge.is_for(session);
+        let may = |challenge: &Challenge| !challenge.proved && challenge.expires_at > at && challenge.is_for(session);
         Ok(match found.filter(|challenge| may(challenge) && challenge.tries < Challenge::MAX_TRIES) {
             Some(challenge) => {
                 challenge.tries += 1;

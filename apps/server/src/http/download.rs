@@ -174,6 +174,7 @@ fn disposition(shown: bool, file_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -197,6 +198,40 @@ mod tests {
             ("bytes=0-18446744073709551615", 0..10),
         ] {
             assert_eq!(asked_by(&[("Range", range)]).unwrap(), Asked::Part(part), "{range}");
+        }
+    }
+
+    proptest! {
+        /// RFC 9110 §14.1.2, told once more by filtering the bytes there are.
+        #[test]
+        fn a_range_is_the_bytes_that_are_there_of_those_it_names(
+            size in 0..40_u64,
+            first in proptest::option::of(0..50_u64),
+            last in proptest::option::of(0..50_u64),
+        ) {
+            let text = |number: Option<u64>| number.map_or(String::new(), |number| number.to_string());
+            let header = format!("bytes={}-{}", text(first), text(last));
+            let request = TestRequest::default().insert_header(("Range", header.as_str())).to_http_request();
+            let named: Vec<u64> = match (first, last) {
+                (None, None) => vec![],
+                (None, Some(bytes)) => (0..size).filter(|at| at + bytes >= size).collect(),
+                (Some(first), last) => (0..size).filter(|at| *at >= first && last.is_none_or(|last| *at <= last)).collect(),
+            };
+            let is_one = (first.is_some() || last.is_some()) && first.zip(last).is_none_or(|(first, last)| first <= last);
+            match asked(request.headers(), "\"abc\"", size) {
+                Ok(Asked::Part(range)) => prop_assert_eq!(range.collect::<Vec<_>>(), named),
+                Ok(Asked::Whole) => prop_assert!(!is_one, "{}", header),
+                Ok(Asked::NotModified) => prop_assert!(false),
+                Err(problem) => prop_assert!(is_one && named.is_empty() && problem.kind().status() == 416, "{}", header),
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_range_within_the_file_or_the_whole_or_refused(range in "(bytes|b)?[ =]{0,2}[0-9,-]{0,24}", size in any::<u64>()) {
+            let request = TestRequest::default().insert_header(("Range", range)).to_http_request();
+            if let Ok(Asked::Part(range)) = asked(request.headers(), "\"abc\"", size) {
+                prop_assert!(range.start < range.end && range.end <= size);
+            }
         }
     }
 

@@ -58,7 +58,30 @@ impl Authenticators for TotpAuthenticators {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{array, prelude::*};
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_code_is_good_for_its_step_and_no_further_than_one_beside_it(
+            secret in array::uniform20(any::<u8>()),
+            made in 0..4_000_000_000_i64,
+            later in -200..200_i64,
+        ) {
+            let secret = AuthenticatorSecret::from_bytes(secret);
+            let code = authenticators().totp(&secret, String::new()).generate(u64::try_from(made).unwrap());
+            let now = (made + later).max(0);
+            let (step, step_now) = (made / 30, now / 30);
+            let found = authenticators().step_of(&code, &secret, at(now));
+            if step.abs_diff(step_now) <= 1 {
+                // Two steps have one code with a chance of one in a million; then either is right.
+                prop_assert!(found.is_some_and(|found| found.abs_diff(u64::try_from(step_now).unwrap()) <= 1));
+            } else {
+                prop_assert_ne!(found, u64::try_from(step).ok());
+            }
+        }
+    }
 
     fn authenticators() -> TotpAuthenticators {
         TotpAuthenticators::new("St Mary's: Hospital")

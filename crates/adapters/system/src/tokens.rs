@@ -111,6 +111,7 @@ impl AccessTokens for JwtTokens {
 mod tests {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use infirmary_kernel::testing::fresh_id;
+    use proptest::prelude::*;
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
@@ -187,6 +188,23 @@ mod tests {
         assert_eq!(tokens().verify(&old), Some(claims));
         assert_eq!(JwtTokens::new(HOUSE, &[key("two"), key("three")]).verify(&old), None);
         assert_eq!(JwtTokens::new("https://other.example", &[key("zero"), key("one")]).verify(&old), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_claims_come_back_as_they_were_and_from_another_key_not_at_all(
+            account in any::<u128>(), session in any::<u128>(), times in proptest::array::uniform3(0..=253_402_300_799_i64),
+        ) {
+            let id = uuid::Uuid::from_u128;
+            let [issued_at, not_before, expires_at] = times;
+            let claims = AccessClaims {
+                account: Id::from_uuid(id(account)), session: Id::from_uuid(id(session)), issued_at, not_before, expires_at,
+            };
+            let token = issued(&tokens(), &claims);
+            prop_assert!(token.len() <= JwtTokens::MAX_BYTES);
+            prop_assert_eq!(tokens().verify(&token), Some(claims));
+            prop_assert_eq!(JwtTokens::new(HOUSE, &[key("one"), key("three")]).verify(&token), None);
+        }
     }
 
     #[test]

@@ -186,8 +186,35 @@ pub fn fail(address: &mut Counter, attempt: &Attempt) {
 #[cfg(test)]
 mod tests {
     use infirmary_kernel::{Clock, testing::ManualClock};
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
+
+    proptest! {
+        /// However somebody spreads their tries, the n-th that is compared comes no sooner than the waits before it add up to.
+        #[test]
+        fn no_rhythm_of_tries_gets_more_of_them_compared(waits in vec(prop_oneof![0..3_000_u64, 0..1_000_000_u64], 0..200)) {
+            let (mut email, begun) = (Counter::default(), ManualClock::default().now());
+            let (mut now, mut open_at, mut compared) = (begun, begun, 0_u32);
+            for ms in waits {
+                now = now.plus(Duration::from_millis(ms));
+                match begin(&mut email, None, now) {
+                    Admission::Admitted => {
+                        prop_assert!(now >= open_at && compared < Counter::MAX_FAILURES);
+                        compared += 1;
+                        let wait = if compared <= 4 { 0 } else { (1_u64 << (compared - 5).min(10)).min(900) };
+                        open_at = now.plus(Duration::from_secs(wait));
+                    }
+                    Admission::Refused { retry_after, .. } => {
+                        let off = compared >= Counter::MAX_FAILURES;
+                        prop_assert!(off || now < open_at);
+                        let left = if off { Duration::from_secs(900) } else { open_at.since(now) };
+                        prop_assert!(retry_after >= left && retry_after < left + SECOND, "rounded up to seconds");
+                    }
+                }
+            }
+        }
+    }
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -125,7 +125,33 @@ pub struct DicomAttributes {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_date_is_one_in_each_of_its_spellings(year in 1840..2210_u16, month in 0..14_u8, day in 0..33_u8) {
+            let spelled = [
+                format!("{year:04}{month:02}{day:02}"),
+                format!("{year:04}-{month:02}-{day:02}"),
+                format!("{year:04}.{month:02}.{day:02}"),
+            ];
+            let [first, others @ ..] = spelled.map(|text| StudyDate::parse(&text).ok());
+            prop_assert!(others.iter().all(|other| *other == first));
+            if let Some(date) = first {
+                prop_assert_eq!(StudyDate::parse(&date.to_string()).unwrap(), date);
+            } else {
+                prop_assert!(!(1850..=2199).contains(&year) || !(1..=12).contains(&month) || !(1..=28).contains(&day));
+            }
+        }
+
+        #[test]
+        fn a_uid_is_kept_as_it_is_but_for_its_padding(uid in "[0-9]{1,8}(\\.[0-9]{1,8}){0,5}", padding in "[\u{0} ]{0,3}") {
+            let parsed = DicomUid::parse(&format!("{uid}{padding}")).unwrap();
+            prop_assert_eq!(parsed.as_str(), uid.as_str());
+        }
+    }
 
     #[test]
     fn a_uid_is_groups_of_digits() {

@@ -101,7 +101,80 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*, sample};
+
     use super::*;
+
+    /// Beginnings of all kinds of files, and of none.
+    fn head() -> impl Strategy<Value = Vec<u8>> {
+        let marks: Vec<&[u8]> = vec![
+            b"\x89PNG\r\n\x1a\n",
+            b"\xff\xd8\xff",
+            b"%PDF-1.7",
+            b"GIF89a",
+            b"PK\x03\x04",
+            b"MZ",
+            b"<svg",
+            b"II*\0",
+            b"MM\0*",
+            b"",
+            b"\0",
+        ];
+        (sample::select(marks), vec(any::<u8>(), 0..200), any::<bool>(), any::<bool>()).prop_map(
+            |(mark, rest, zero, dicom)| {
+                let mut head = [mark, &rest].concat();
+                if dicom {
+                    head.resize(132, 0);
+                    if zero {
+                        head[mark.len()..128].fill(0);
+                    }
+                    head[128..132].copy_from_slice(b"DICM");
+                }
+                head
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_more_bytes_follow_changes_nothing(head in head(), rest in vec(any::<u8>(), 0..64)) {
+            prop_assume!(head.len() >= SNIFF_BYTES);
+            prop_assert_eq!(sniff(&[head.as_slice(), &rest].concat()), sniff(&head[..SNIFF_BYTES]));
+        }
+
+        #[test]
+        fn a_file_is_taken_for_what_its_bytes_are_or_not_at_all(
+            head in head(),
+            declared in option::of(sample::select(vec!["image/png", "IMAGE/JPEG", "application/dicom", "text/html", "image/svg+xml", "application/octet-stream", ""])),
+            name in option::of("[a-z.]{0,6}\\.(png|JPG|dcm|html|exe|1)"),
+        ) {
+            let taken = recognise(&head, declared, name.as_deref());
+            let by_bytes = match sniff(&head) {
+                Sniffed::Png => Some(ImageFormat::Png),
+                Sniffed::Jpeg => Some(ImageFormat::Jpeg),
+                Sniffed::Dicom => Some(ImageFormat::Dicom),
+                Sniffed::DisguisedDicom | Sniffed::Pdf | Sniffed::Unknown => None,
+            };
+            if let Ok(format) = taken {
+                prop_assert_eq!(Some(format), by_bytes);
+                prop_assert!(!matches!(declared, Some("text/html" | "image/svg+xml")));
+                prop_assert!(!name.is_some_and(|name| name.ends_with(".html") || name.ends_with(".exe")));
+            } else {
+                prop_assert!(by_bytes.is_none() || declared.is_some() || name.is_some());
+            }
+        }
+
+        #[test]
+        fn dicom_has_a_preamble_of_nothing_or_of_tiff(preamble in vec(any::<u8>(), 128..129), zeros in 0..129_usize) {
+            let mut head = preamble;
+            head[..zeros].fill(0);
+            head.extend_from_slice(b"DICM");
+            let clean = head[..128].iter().all(|byte| *byte == 0) || head.starts_with(b"II*\0") || head.starts_with(b"MM\0*");
+            let other = head.starts_with(b"\x89PNG\r\n\x1a\n") || head.starts_with(b"\xff\xd8\xff") || head.starts_with(b"%PDF-");
+            prop_assume!(!other);
+            prop_assert_eq!(sniff(&head), if clean { Sniffed::Dicom } else { Sniffed::DisguisedDicom });
+        }
+    }
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
     const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x10JFIF";

@@ -307,6 +307,7 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::STANDARD as ENCODER;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -341,6 +342,24 @@ mod tests {
                 assert!(file == bytes, "{piece}: {}", &body[..40]);
                 assert_eq!((&kept["image"], &kept["imgName"]), (&json!(""), &fields["imgName"]));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_does_not_depend_on_how_the_body_is_cut(
+            body in "(\\{\"image\": ?)?[\"{}:,\\\\A-Za-z0-9+/= \\[\\]]{0,40}(\"image\":\"[A-Za-z0-9+/]{0,12}={0,2}\")?[},a\"]{0,4}",
+            piece in 1..20_usize,
+        ) {
+            prop_assert_eq!(split(body.as_bytes(), piece), split(body.as_bytes(), body.len().max(1)), "{}", body);
+        }
+
+        #[test]
+        fn any_file_comes_out_as_it_went_in(bytes in proptest::collection::vec(any::<u8>(), 0..200), piece in 1..40_usize, padded in any::<bool>()) {
+            let text = ENCODER.encode(&bytes);
+            let text = if padded { text.as_str() } else { text.trim_end_matches('=') };
+            let body = format!("{{\"a\":1,\"image\":\"{text}\"}}");
+            prop_assert_eq!(split(body.as_bytes(), piece).unwrap(), (bytes, json!({"a": 1, "image": ""})));
         }
     }
 

@@ -74,9 +74,14 @@ fn finding(filter: &EntryFilter, page: &PageRequest) -> Statement {
 }
 
 fn sealed(row: &Row<'_>) -> rusqlite::Result<Sealed> {
+    let sequence = row.get("sequence")?;
+    trail::of_entry(sequence, columns(row, sequence))
+}
+
+fn columns(row: &Row<'_>, sequence: u64) -> rusqlite::Result<Sealed> {
     Ok(Sealed {
         chain: ChainId::ONLY,
-        sequence: row.get("sequence")?,
+        sequence,
         at: row.time("at")?,
         account: row.optional_id("account")?,
         patient: row.optional_id("patient")?,

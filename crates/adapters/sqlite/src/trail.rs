@@ -6,7 +6,7 @@ use infirmary_kernel::{
     AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, StoreError, Trail, WriteError,
     Written,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, Error, OptionalExtension, params, types::Type};
 
 use crate::{
     SqliteStore, messages,
@@ -14,12 +14,27 @@ use crate::{
     writer::Transaction,
 };
 
+/// A row that another hand has written cannot even be read: which one it is has to be told all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("audit entry {sequence}: {source}")]
+struct Unreadable {
+    sequence: u64,
+    source: Error,
+}
+
+pub(crate) fn of_entry<T>(sequence: u64, read: rusqlite::Result<T>) -> rusqlite::Result<T> {
+    read.map_err(|source| Error::FromSqlConversionFailure(0, Type::Blob, Box::new(Unreadable { sequence, source })))
+}
+
 pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     connection
         .prepare_cached(
             "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1 /* walks: no further than the last */",
         )?
-        .query_row((), |row| Ok(Head { sequence: row.get(0)?, hash: row.digest(1)? }))
+        .query_row((), |row| {
+            let sequence = row.get(0)?;
+            Ok(Head { sequence, hash: of_entry(sequence, row.digest(1))? })
+        })
         .optional()
         .map(|head| head.unwrap_or(Head::GENESIS))
 }

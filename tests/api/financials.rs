@@ -175,6 +175,32 @@ async fn clerks_at_many_desks_never_take_more_than_is_owed() {
 }
 
 #[tokio::test]
+async fn of_a_hundred_keys_on_one_charge_at_once_one_pays_it() {
+    let app = TestApp::start().await;
+    let (clerk, patient) = (app.as_accountant().await, app.register_patient("Ada").await);
+    let patient = id(&patient);
+    let named = charge(&app, &clerk, patient, 1_000).await;
+    let other = charge(&app, &clerk, patient, 1_000).await;
+    let body = json!({"patientId": patient, "amount": gbp(1_000), "method": "card", "chargeIds": [id(&named)]});
+    let keys: Vec<String> = (0..100).map(|key| format!("key {key}")).collect();
+    let pay = keys.iter().map(|key| app.post_with_key(&clerk, "/v1/payments", key, &body));
+    let attempts = futures_util::future::join_all(pay).await;
+    let count = |status: u16| attempts.iter().filter(|attempt| attempt.status == status).count();
+    assert_eq!(count(201), 1);
+    // Refused, or too many were quicker.
+    assert_eq!(count(422) + count(503), 99);
+    let read = async |charge: &Value| {
+        let charges = app.get(&clerk, &format!("/v1/charges?patientId={patient}")).await.expect(StatusCode::OK);
+        let charges = charges["items"].as_array().unwrap().clone();
+        charges.into_iter().find(|found| id(found) == id(charge)).unwrap()
+    };
+    assert_eq!(read(&named).await["status"], "paid");
+    assert_eq!(read(&other).await["status"], "open");
+    let statement = app.get(&clerk, &format!("/v1/patients/{patient}/statement")).await.expect(StatusCode::OK);
+    assert_eq!(statement["totals"]["paid"], gbp(1_000));
+}
+
+#[tokio::test]
 async fn a_receipt_and_a_statement_are_set_as_pdf() {
     let app = TestApp::start().await;
     let (clerk, patient) = (app.as_accountant().await, app.register_patient("ئازاد عەلی").await);

@@ -92,3 +92,38 @@ fn every_domain_crate_has_the_same_front() {
         assert!(testing, "{src}/testing has no laws of the ports");
     }
 }
+
+/// Laws that are tried on values drawn by chance: fewer than these would be a step back.
+const PROPERTIES: usize = 25;
+
+#[test]
+fn there_are_properties() {
+    let mut count = 0;
+    for file in rust_sources("crates").iter().chain(&rust_sources("apps")).filter(|file| file.text.contains("proptest"))
+    {
+        // Such a test takes its values as `name in strategy`, or gives a runner something to do with them.
+        let tests =
+            file.text.split("#[test]\n").skip(1).map(|rest| rest.split_once(") {\n").map_or(rest, |(head, _)| head));
+        let drawn = tests.filter(|head| head.contains(" in ")).count() + file.text.matches(".run(&").count();
+        if drawn > 0 {
+            println!("{drawn:3} {}", file.path);
+        }
+        count += drawn;
+    }
+    println!("{count:3} properties");
+    assert!(count >= PROPERTIES, "{count} properties");
+}
+
+/// A law of docs/security.md names the test that shows it.
+#[test]
+fn what_shows_a_law_is_there() {
+    let sources: Vec<_> = ["crates", "apps", "tests"].into_iter().flat_map(rust_sources).collect();
+    let text = read("docs/security.md");
+    let names = text.split('`').skip(1).step_by(2).filter(|name| {
+        name.contains('_')
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    });
+    let gone: BTreeSet<&str> =
+        names.filter(|name| !sources.iter().any(|file| file.text.contains(&format!("fn {name}(")))).collect();
+    assert!(gone.is_empty(), "docs/security.md names tests that are not there: {gone:#?}");
+}

@@ -1,6 +1,7 @@
 //! The document of the API and the page to try it at; both from the binary.
 
 use actix_web::{HttpResponse, get, web};
+use infirmary_kernel::IdempotencyKey;
 use utoipa::openapi::{
     Content, ContentBuilder, Deprecated, InfoBuilder, KnownFormat, Object, ObjectBuilder, OpenApi, Ref, RefOr,
     Required, ResponseBuilder, Schema, SchemaFormat, Type,
@@ -59,6 +60,8 @@ pub fn described(mut document: OpenApi) -> OpenApi {
 pub struct Document(pub web::Bytes);
 
 const PROBLEM_JSON: &str = "application/problem+json";
+/// What every HTTP client can write into a header: no blanks at the ends, which are not part of a value (RFC 9110 §5.5).
+const KEY_PATTERN: &str = "^[!-~]([ -~]*[!-~])?$";
 
 /// What stands in braces is a parameter, whether or not its handler says so. Those of version 1 are ids.
 fn name_path_parameters(path: &str, operation: &mut Operation) {
@@ -81,14 +84,19 @@ fn name_path_parameters(path: &str, operation: &mut Operation) {
     }
 }
 
-/// A parameter may be absent, and cannot be null.
+/// A parameter may be absent, and cannot be null. A key is text that a header carries.
 fn give_parameters_a_value(operation: &mut Operation) {
     let is_null = |schema: &RefOr<Schema>| {
         let RefOr::T(Schema::Object(object)) = schema else { return false };
         matches!(object.schema_type, SchemaType::Type(Type::Null))
     };
     for parameter in operation.parameters.iter_mut().flatten() {
-        let RefOr::T(Parameter { schema: Some(schema), .. }) = parameter else { continue };
+        let RefOr::T(Parameter { name, schema: Some(schema), .. }) = parameter else { continue };
+        if name == "Idempotency-Key" {
+            let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some(KEY_PATTERN));
+            *schema = key.max_length(Some(IdempotencyKey::MAX_CHARS)).into();
+            continue;
+        }
         match schema {
             RefOr::T(Schema::Object(Object { schema_type, .. })) => {
                 if let SchemaType::Array(types) = schema_type

@@ -377,7 +377,7 @@ struct NewPaymentBody {
 }
 
 /// Take a payment
-#[utoipa::path(tag = "Financials", request_body = NewPaymentBody, security(("token" = [])), params(("Idempotency-Key" = String, Header, description = "1 to 255 characters; the same one when you send the request again", min_length = 1, max_length = 255)),
+#[utoipa::path(tag = "Financials", request_body = NewPaymentBody, security(("token" = [])), params(("Idempotency-Key" = String, Header, description = "1 to 255 characters; the same one when you send the request again")),
     responses((status = 201, body = PaymentBody), (status = 400, body = ProblemBody, description = "Unreadable, or without Idempotency-Key"), (status = 422, body = ProblemBody, description = "A value is refused, such as more than is owed")))]
 #[post("/v1/payments")]
 async fn take_payment(
@@ -460,7 +460,7 @@ struct NewRefundBody {
 }
 
 /// Give back a payment or a part of it; needs a sign-in within 15 minutes
-#[utoipa::path(tag = "Financials", request_body = NewRefundBody, security(("token" = [])), params(("Idempotency-Key" = String, Header, description = "1 to 255 characters; the same one when you send the request again", min_length = 1, max_length = 255)),
+#[utoipa::path(tag = "Financials", request_body = NewRefundBody, security(("token" = [])), params(("Idempotency-Key" = String, Header, description = "1 to 255 characters; the same one when you send the request again")),
     responses((status = 201, body = RefundBody), (status = 400, body = ProblemBody, description = "Unreadable, or without Idempotency-Key"), (status = 401, body = ProblemBody, description = "Not signed in, or too long ago"), (status = 422, body = ProblemBody, description = "A value is refused, such as more than is left")))]
 #[post("/v1/payments/{id}/refund")]
 async fn refund_payment(

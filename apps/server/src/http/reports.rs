@@ -145,8 +145,8 @@ struct NewReportBody {
 }
 
 /// The body of an upload, for the document: a handler reads it part by part.
-#[derive(ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = ReportUpload)]
 #[expect(dead_code, reason = "it is the shape that is documented")]
 struct ReportUploadBody {
@@ -182,7 +182,7 @@ impl FromRequest for NewReport {
 ///
 /// A version of a diagnosis has one report: when it is there, it is given back (200).
 #[utoipa::path(tag = "Reports", security(("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to repeat", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to repeat")),
     request_body(content((NewReportBody = "application/json"), (ReportUploadBody = "multipart/form-data"))),
     responses((status = 201, body = ReportBody), (status = 200, body = ReportBody, description = "The one that is there"),
         (status = 409, body = ProblemBody, description = "The diagnosis is not confirmed"), (status = 413, body = ProblemBody), (status = 415, body = ProblemBody)))]

@@ -172,7 +172,8 @@ impl NewStudyBody {
 }
 
 /// The body of an upload, for the document: a handler reads it part by part.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = StudyUpload)]
 #[expect(dead_code, reason = "it is the shape that is documented")]
 struct StudyUploadBody {
@@ -187,7 +188,7 @@ struct StudyUploadBody {
 ///
 /// The parts may come in any order. The signed-in doctor is the author.
 #[utoipa::path(tag = "Studies", security(("token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to repeat", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to repeat")),
     request_body(content = StudyUploadBody, content_type = "multipart/form-data"),
     responses((status = 201, body = RecordedBody), (status = 413, body = ProblemBody, description = "An image is too large, or all together"),
         (status = 415, body = ProblemBody, description = "An image is of another type, or not of the one that it is said to be"),

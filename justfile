@@ -14,5 +14,10 @@ test:
 bench:
     cargo bench --workspace --bench load
 
+# What the document says against what the server does, as five identities; schemathesis is on PyPI.
+schemathesis:
+    cargo build
+    tests/schemathesis.py target/debug/infirmary "$(command -v schemathesis)"
+
 demo:
     cargo run --release -- demo

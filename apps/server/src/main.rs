@@ -4,6 +4,7 @@ use clap::Parser;
 use infirmary_server::{
     command::{self, Cli, Command},
     config::{Config, LogFormat},
+    wiring::choose_tls_provider,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -28,6 +29,8 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
     }
     let config = Config::load()?;
     log_as(&config)?;
+    // Before any client is made: a bucket of the replaced system is opened before the house is.
+    choose_tls_provider();
     actix_web::rt::System::new().block_on(async {
         match command {
             Command::Serve => command::serve::run(&config).await?,

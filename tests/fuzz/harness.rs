@@ -153,7 +153,9 @@ pub fn search(target: &'static Target) {
             keep_shortest(&mut kept, outcome, &input);
             tried += 1;
         }
-        let left = ALLOCATOR.current_usage().saturating_sub(used) / 1024;
+        // But for what the search keeps itself, by which it is led.
+        let of_search: usize = pool.iter().chain(kept.values()).map(Vec::capacity).sum();
+        let left = ALLOCATOR.current_usage().saturating_sub(used + of_search) / 1024;
         println!(
             "{}: {tried} inputs in {:.0} s of processor time, {} outcomes ({known} before), {left} KiB more in use",
             target.name,

@@ -59,11 +59,14 @@ impl FromStr for Head {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refusal = || Invalid::new("/head", "is not the head of an audit log; give it as it was exported, N:HASH");
-        let (sequence, hash) = text.trim().split_once(':').ok_or_else(refusal)?;
-        Ok(Self {
+        let text = text.trim();
+        let (sequence, hash) = text.split_once(':').ok_or_else(refusal)?;
+        let head = Self {
             sequence: sequence.parse().map_err(|_| refusal())?,
             hash: Sha256Digest::parse(hash).map_err(|_| refusal())?,
-        })
+        };
+        // Not `+7` nor `007`: a head has one spelling, by which two that were kept are compared.
+        if head.to_string() == text { Ok(head) } else { Err(refusal()) }
     }
 }
 

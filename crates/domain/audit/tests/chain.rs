@@ -439,7 +439,8 @@ fn a_head_is_exported_as_text_and_comes_back() {
     let head = log(2)[1].head();
     assert_eq!(head.to_string().parse::<Head>().unwrap(), head);
     assert_eq!(Head::GENESIS.to_string().parse::<Head>().unwrap(), Head::GENESIS);
-    for refused in ["", "1", "1:", ":ab", "-1:00", "x:y"] {
+    let (plus, zeros) = (format!("+{head}"), format!("0{head}"));
+    for refused in ["", "1", "1:", ":ab", "-1:00", "x:y", &plus, &zeros] {
         assert!(refused.parse::<Head>().is_err(), "{refused}");
     }
 }

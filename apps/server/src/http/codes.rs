@@ -1,12 +1,16 @@
 //! `/v1/auth/otp` and the reset of a password: codes by WhatsApp, and the answers to challenges.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, post, web};
+use futures_util::future::join;
 use infirmary_auth::{
     Answer, AnswerChallenge, CodePurpose, CodeRequest, FactorMethod, IssuedChallenge, RequestCode, ResetPasswordByCode,
 };
 use infirmary_kernel::{ChallengeId, Invalid, PhoneNumber, Timestamp, marker};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 use utoipa::ToSchema;
 
 use super::{
@@ -22,6 +26,10 @@ pub struct Codes {
     pub answer: AnswerChallenge,
     pub reset: ResetPasswordByCode,
 }
+
+/// An answer to a request for a code leaves no sooner than this after the request came. A code for a known phone is written and
+/// sent, and for an unknown one it is not: what that takes must not tell them apart.
+const LEAST_ANSWER_MILLIS: u64 = 50;
 
 pub fn routes(config: &mut impl crate::http::Operations) {
     config.service(Access::Anyone, request).service(Access::Anyone, verify).service(Access::Anyone, reset);
@@ -120,7 +128,10 @@ async fn request(
     PerhapsSignedIn { caller, origin }: PerhapsSignedIn,
     body: Body<RequestBody>,
 ) -> Result<HttpResponse, Problem> {
-    let issued = app.codes.request.run(caller.as_ref(), body.value.parse()?, &origin).await?;
+    let request = body.value.parse()?;
+    let least = sleep(Duration::from_millis(LEAST_ANSWER_MILLIS));
+    let (issued, ()) = join(app.codes.request.run(caller.as_ref(), request, &origin), least).await;
+    let issued = issued?;
     Ok(HttpResponse::Accepted().json(IssuedBody { challenge: (&issued).into() }))
 }
 

@@ -65,13 +65,8 @@ impl Queries {
                 None => Ok(Page { items: Vec::new(), next: None }),
             }
         };
-        let of_many = subject.patient.is_none();
-        let found = self.gate.witness_during(caller, Action::DIAGNOSIS_READ, subject, found).await?;
-        if of_many {
-            let patients = found.items.iter().map(|diagnosis| diagnosis.patient);
-            self.gate.witness_each(caller, Action::DIAGNOSIS_READ, "diagnosis", patients).await?;
-        }
-        Ok(found)
+        let patient_of = |diagnosis: &Diagnosis| diagnosis.patient;
+        Ok(self.gate.witness_list(caller, Action::DIAGNOSIS_READ, subject, found, patient_of).await?)
     }
 
     /// In the order of the code, those out of use too. It is nobody's record, so that reading it leaves no entry.

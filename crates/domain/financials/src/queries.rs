@@ -51,12 +51,8 @@ impl Queries {
         }
         page.after_time()?;
         let charges = self.queries.list_charges(&filter, page);
-        let charges = self.gate.witness_during(caller, Action::CHARGE_READ, about(filter.patient), charges).await?;
-        if filter.patient.is_none() {
-            let patients = charges.items.iter().map(|view| view.charge.patient);
-            self.gate.witness_each(caller, Action::CHARGE_READ, "charge", patients).await?;
-        }
-        Ok(charges)
+        let (subject, patient_of) = (about(filter.patient), |view: &ChargeView| view.charge.patient);
+        Ok(self.gate.witness_list(caller, Action::CHARGE_READ, subject, charges, patient_of).await?)
     }
 
     /// The charges of one patient with what is paid on them, newest first: for who may read the patient's payments.
@@ -92,12 +88,8 @@ impl Queries {
         };
         page.after_time()?;
         let payments = self.queries.list_payments(patient, page);
-        let payments = self.gate.witness_during(caller, Action::PAYMENT_READ, about(patient), payments).await?;
-        if patient.is_none() {
-            let patients = payments.items.iter().map(|view| view.payment.patient);
-            self.gate.witness_each(caller, Action::PAYMENT_READ, "payment", patients).await?;
-        }
-        Ok(payments)
+        let (subject, patient_of) = (about(patient), |view: &PaymentView| view.payment.patient);
+        Ok(self.gate.witness_list(caller, Action::PAYMENT_READ, subject, payments, patient_of).await?)
     }
 
     pub async fn payment(&self, caller: &Caller, id: PaymentId) -> Result<PaymentView, FinancialsError> {

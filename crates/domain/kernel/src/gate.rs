@@ -2,8 +2,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
     AccessError, AccountId, Action, Caller, Claim, Clock, Confidentiality, Event, Id, IdSource, Idempotency, Journal,
-    Origin, PatientId, Permission, Reach, Receipt, Receipts, Refused, Standing, StoreError, Subject, Timestamp, Trail,
-    WriteError,
+    Origin, Page, PatientId, Permission, Reach, Receipt, Receipts, Refused, Standing, StoreError, Subject, Timestamp,
+    Trail, WriteError,
 };
 
 /// What every use case passes first: the policy, and the trail of who passed or was turned away.
@@ -156,17 +156,35 @@ impl Gate {
         found
     }
 
-    /// Notes whose records were in a list over many patients, an entry for each: without it, the list would be an access that
-    /// none of them hears of.
+    /// Notes the reading of a list. Over the records of many patients there is an entry for each of them, too: without it, the
+    /// list would be an access that none of them hears of.
+    pub async fn witness_list<T, E: From<StoreError>>(
+        &self,
+        caller: &Caller,
+        action: Action,
+        subject: Subject,
+        read: impl Future<Output = Result<Page<T>, E>>,
+        patient: impl Fn(&T) -> PatientId,
+    ) -> Result<Page<T>, E> {
+        if subject.patient.is_some() {
+            return self.witness_during(caller, action, subject, read).await;
+        }
+        let found = read.await?;
+        let each = self.witness_each(caller, action.clone(), &subject, found.items.iter().map(patient));
+        futures_util::future::try_join(self.witness(caller, action, subject.clone()), each).await?;
+        Ok(found)
+    }
+
+    /// Notes whose records were shown together, an entry for each patient.
     pub async fn witness_each(
         &self,
         caller: &Caller,
         action: Action,
-        kind: &'static str,
+        subject: &Subject,
         patients: impl IntoIterator<Item = PatientId>,
     ) -> Result<(), StoreError> {
         let patients: BTreeSet<PatientId> = patients.into_iter().collect();
-        let note = |patient| self.witness(caller, action.clone(), Subject::all(kind).of_patient(patient));
+        let note = |patient| self.witness(caller, action.clone(), subject.clone().of_patient(patient));
         futures_util::future::try_join_all(patients.into_iter().map(note)).await.map(drop)
     }
 

@@ -81,7 +81,7 @@ impl RegisterPatient {
             if !candidates.is_empty() {
                 // The answer shows records of patients: that is a read of them.
                 let found = candidates.iter().map(|candidate| candidate.id);
-                self.gate.witness_each(caller, Action::PATIENT_FIND, "patient", found).await?;
+                self.gate.witness_each(caller, Action::PATIENT_FIND, &Subject::all("patient"), found).await?;
                 return Err(PatientError::LikelyDuplicate { candidates });
             }
         }

@@ -76,13 +76,8 @@ impl Queries {
         }
         page.after_time()?;
         let found = self.reports.list(&filter, page);
-        let of_many = subject.patient.is_none();
-        let found = self.gate.witness_during(caller, Action::REPORT_READ, subject, found).await?;
-        if of_many {
-            let patients = found.items.iter().map(|view| view.report.patient);
-            self.gate.witness_each(caller, Action::REPORT_READ, "report", patients).await?;
-        }
-        Ok(found)
+        let patient_of = |view: &ReportView| view.report.patient;
+        Ok(self.gate.witness_list(caller, Action::REPORT_READ, subject, found, patient_of).await?)
     }
 
     pub async fn pdf(&self, caller: &Caller, id: ReportId) -> Result<ReportPdf, ReportError> {

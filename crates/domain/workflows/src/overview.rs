@@ -157,13 +157,8 @@ impl OverviewQueries {
                 None => Ok(Page { items: Vec::new(), next: None }),
             }
         };
-        let of_many = subject.patient.is_none();
-        let found = self.gate.witness_during(caller, Action::DIAGNOSIS_READ, subject, found).await?;
-        if of_many {
-            let patients = found.items.iter().map(|listed| listed.diagnosis.patient);
-            self.gate.witness_each(caller, Action::DIAGNOSIS_READ, "diagnosis", patients).await?;
-        }
-        Ok(found)
+        let patient_of = |listed: &ListedDiagnosis| listed.diagnosis.patient;
+        Ok(self.gate.witness_list(caller, Action::DIAGNOSIS_READ, subject, found, patient_of).await?)
     }
 
     /// Patients whose name has the part in it, oldest first, each with what was charged and is owed; at most

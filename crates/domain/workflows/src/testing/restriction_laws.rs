@@ -14,8 +14,8 @@ use infirmary_diagnosis::{
 use infirmary_financials::{Charge, ChargeFilter, LedgerQueries, Source};
 use infirmary_imaging::testing::study;
 use infirmary_kernel::{
-    AccountId, Action, Clock, Currency, DiagnosisId, Limit, Money, PageRequest, PatientId, ReportId, Role, TaskCode,
-    Timestamp,
+    AccountId, Action, Clock, Currency, DiagnosisId, Limit, Money, Page, PageRequest, PatientId, ReportId, Role,
+    StoreError, TaskCode, Timestamp,
     testing::{ManualClock, fresh_id, trail},
 };
 use infirmary_patients::{
@@ -193,41 +193,27 @@ pub async fn pages_for_a_reader_lead_past_what_they_are_not_given(store: &impl H
             restrict(store, &patient).await;
         }
     }
-    let first = || PageRequest { limit: Limit::new(1).unwrap(), after: None };
-    let (mut found, mut page) = (Vec::new(), first());
+    let filter = DiagnosisFilter { reader, ..DiagnosisFilter::default() };
+    let found = one_by_one(async |page| Overview::diagnoses(store, &filter, page).await).await;
+    assert_eq!(found.iter().map(|listed| listed.diagnosis.id).collect::<Vec<_>>(), of_open);
+    let filter = ReportFilter { reader, ..ReportFilter::default() };
+    let found = one_by_one(async |page| ReportStore::list(store, &filter, page).await).await;
+    assert_eq!(found.iter().map(|view| view.report.id).collect::<Vec<_>>(), reports_of_open);
+    let filter = ChargeFilter { reader, ..ChargeFilter::default() };
+    let found = one_by_one(async |page| store.list_charges(&filter, page).await).await;
+    assert_eq!(found.len(), 2 * of_open.len());
+}
+
+/// A list in pages of one, none of which is empty.
+async fn one_by_one<T>(list: impl AsyncFn(&PageRequest) -> Result<Page<T>, StoreError>) -> Vec<T> {
+    let (mut found, mut page) = (Vec::new(), PageRequest { limit: Limit::new(1).unwrap(), after: None });
     loop {
-        let filter = DiagnosisFilter { reader, ..DiagnosisFilter::default() };
-        let part = Overview::diagnoses(store, &filter, &page).await.unwrap();
+        let part = list(&page).await.unwrap();
         assert_eq!(part.items.len(), 1);
-        found.extend(part.items.iter().map(|listed| listed.diagnosis.id));
+        found.extend(part.items);
         page.after = part.next;
         if page.after.is_none() {
-            break;
+            return found;
         }
     }
-    assert_eq!(found, of_open);
-    let (mut found, mut page) = (Vec::new(), first());
-    loop {
-        let filter = ReportFilter { reader, ..ReportFilter::default() };
-        let part = ReportStore::list(store, &filter, &page).await.unwrap();
-        assert_eq!(part.items.len(), 1);
-        found.extend(part.items.iter().map(|view| view.report.id));
-        page.after = part.next;
-        if page.after.is_none() {
-            break;
-        }
-    }
-    assert_eq!(found, reports_of_open);
-    let (mut found, mut page) = (0, first());
-    loop {
-        let filter = ChargeFilter { reader, ..ChargeFilter::default() };
-        let part = store.list_charges(&filter, &page).await.unwrap();
-        assert_eq!(part.items.len(), 1);
-        found += 1;
-        page.after = part.next;
-        if page.after.is_none() {
-            break;
-        }
-    }
-    assert_eq!(found, 2 * of_open.len());
 }

@@ -66,8 +66,7 @@ impl Access {
     }
 }
 
-/// Every operation that has no entry, is for nobody, or asks for a token where its entry says that it does not, or the other
-/// way round.
+/// Names every operation that has no entry, is for nobody, or is for signed-in people and asks for no token.
 pub fn check(document: &OpenApi) -> Result<(), String> {
     let mut wrong = Vec::new();
     for (method, path, operation) in operations(document) {

@@ -31,9 +31,7 @@ pub fn described(mut document: OpenApi) -> OpenApi {
         components.add_security_scheme(name, SecurityScheme::ApiKey(key));
     }
     let replaced = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/"));
-    for operation in replaced
-        .flat_map(|(_, item)| [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten())
-    {
+    for operation in replaced.flat_map(|(_, item)| super::operations_of(item)) {
         operation.deprecated = Some(Deprecated::True);
         let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
         let refused =
@@ -41,8 +39,7 @@ pub fn described(mut document: OpenApi) -> OpenApi {
         operation.responses.responses.insert("default".to_owned(), refused.build().into());
     }
     for (path, item) in &mut document.paths.paths {
-        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
+        for operation in super::operations_of(item) {
             name_path_parameters(path, operation);
             give_parameters_a_value(operation);
             let problem = ResponseBuilder::new()

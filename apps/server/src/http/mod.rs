@@ -168,16 +168,19 @@ pub fn openapi(legacy_api: bool) -> OpenApi {
 
 /// Each with its method and path.
 pub fn operations(document: &OpenApi) -> impl Iterator<Item = (Method, &str, &Operation)> {
-    document.paths.paths.iter().flat_map(|(path, item)| {
-        let methods = [
-            (Method::GET, &item.get),
-            (Method::POST, &item.post),
-            (Method::PATCH, &item.patch),
-            (Method::PUT, &item.put),
-            (Method::DELETE, &item.delete),
-        ];
-        methods.into_iter().filter_map(|(method, operation)| Some((method, path.as_str(), operation.as_ref()?)))
-    })
+    let at = |(path, item)| methods_of(item).map(move |(method, operation)| (method, String::as_str(path), operation));
+    document.paths.paths.iter().flat_map(at)
+}
+
+fn methods_of(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
+    let methods = [
+        (Method::GET, &item.get),
+        (Method::POST, &item.post),
+        (Method::PATCH, &item.patch),
+        (Method::PUT, &item.put),
+        (Method::DELETE, &item.delete),
+    ];
+    methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 
 /// What is at an address of which some methods are served: for the answer to the others.
@@ -185,18 +188,10 @@ pub struct Paths(Vec<(actix_web::dev::ResourceDef, Vec<Method>)>);
 
 impl Paths {
     pub fn of(document: &OpenApi) -> Self {
-        let methods = |item: &utoipa::openapi::path::PathItem| {
-            [
-                (&item.get, Method::GET),
-                (&item.get, Method::HEAD),
-                (&item.post, Method::POST),
-                (&item.patch, Method::PATCH),
-                (&item.put, Method::PUT),
-                (&item.delete, Method::DELETE),
-            ]
-            .into_iter()
-            .filter_map(|(operation, method)| operation.as_ref().map(|_| method))
-            .collect()
+        let methods = |item: &PathItem| {
+            // What answers GET answers HEAD, too.
+            let too = |method: &Method| (method == Method::GET).then_some(Method::HEAD);
+            methods_of(item).flat_map(|(method, _)| [too(&method), Some(method)].into_iter().rev().flatten()).collect()
         };
         let paths = &document.paths.paths;
         Self(

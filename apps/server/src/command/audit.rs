@@ -1,6 +1,5 @@
 use clap::Subcommand;
 use infirmary_audit::Head;
-use infirmary_kernel::Invalid;
 
 use crate::{
     command::{CommandError, verify::say},
@@ -23,10 +22,13 @@ pub async fn run(config: &Config, audit: Audit) -> Result<(), CommandError> {
 }
 
 /// The heads of a file to which that line was added again and again. Of each line the last word counts, so that what else
-/// wrote the file may have put its own before it; empty lines, and those that begin with `#`, are passed over.
-pub fn heads_in(text: &str) -> Result<Vec<Head>, Invalid> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| line.split_whitespace().next_back().unwrap_or_default().parse()).collect()
+/// wrote the file may have put its own before it; empty lines, and those that begin with `#`, are passed over. The error is
+/// the number of the first line that has none.
+pub fn heads_in(text: &str) -> Result<Vec<Head>, usize> {
+    let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(number, line)| line.split_whitespace().next_back().unwrap_or_default().parse().map_err(|_| number))
+        .collect()
 }
 
 #[cfg(test)]
@@ -43,7 +45,7 @@ mod tests {
         assert_eq!(heads_in(&text).unwrap(), [one, two]);
         assert_eq!(heads_in("").unwrap(), []);
         for refused in ["nonsense", "7", "7:00", &format!("{one} and more")] {
-            assert!(heads_in(refused).is_err(), "{refused}");
+            assert_eq!(heads_in(&format!("# house one\n\n{one}\n{refused}\n{two}")), Err(4), "{refused}");
         }
     }
 }

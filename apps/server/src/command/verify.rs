@@ -28,7 +28,11 @@ impl Verify {
         let mut exported: Vec<Head> = self.head.into_iter().collect();
         if let Some(path) = &self.heads {
             let text = std::fs::read_to_string(path).map_err(|source| CommandError::file(path, source))?;
-            exported.extend(audit::heads_in(&text).map_err(CommandError::argument)?);
+            let refused = |line| {
+                let path = path.display();
+                CommandError::argument(format!("line {line} of {path} is no head of an audit log; it ends in N:HASH"))
+            };
+            exported.extend(audit::heads_in(&text).map_err(refused)?);
         }
         Ok(exported)
     }

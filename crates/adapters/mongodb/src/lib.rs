@@ -17,6 +17,7 @@
 #![allow(dead_code, reason = "the stores that use all of it come next")]
 
 mod accounts;
+mod address;
 mod attempts;
 mod audit;
 mod care_teams;
@@ -27,6 +28,7 @@ mod documents;
 mod factors;
 mod failures;
 mod invitations;
+mod key_check;
 mod leases;
 mod messages;
 mod patients;
@@ -43,6 +45,7 @@ mod transaction;
 mod workflows;
 mod writes;
 
+pub use address::Address;
 pub use commands::Commands;
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use store::{MongoStore, OpenError};

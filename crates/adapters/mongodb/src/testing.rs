@@ -24,7 +24,7 @@ use infirmary_kernel::testing::CountingEntropy;
 use mongodb::{Client, bson::doc};
 use tempfile::TempDir;
 
-use crate::{MongoStore, plans};
+use crate::{Address, MongoStore, plans};
 
 /// Where a server has to answer within.
 const START_SECONDS: u64 = 60;
@@ -72,12 +72,16 @@ impl TestDatabase {
     /// One more store on it, as another process would have.
     pub async fn open(&self) -> MongoStore {
         let entropy = CountingEntropy::starting_at(COUNT.fetch_add(1, Ordering::Relaxed) << 32);
-        MongoStore::open(&self.address, Arc::new(entropy)).await.expect("the test server is one that is accepted")
+        MongoStore::open(&self.parsed(), Arc::new(entropy)).await.expect("the test server is one that is accepted")
     }
 
     /// One more that draws what the first one drew, chance by chance.
     pub async fn open_as_another_would(&self) -> MongoStore {
-        MongoStore::open(&self.address, Arc::new(CountingEntropy::starting_at(self.seed))).await.expect("accepted")
+        MongoStore::open(&self.parsed(), Arc::new(CountingEntropy::starting_at(self.seed))).await.expect("accepted")
+    }
+
+    fn parsed(&self) -> Address {
+        Address::parse(&self.address).expect("an address")
     }
 
     /// To look at what is there, or to spoil it.

@@ -19,6 +19,11 @@ mod registry {
     infirmary_workflows::registry_laws!(store);
 }
 
+mod key_check {
+    use super::store;
+    infirmary_kernel::key_check_laws!(store);
+}
+
 mod leases {
     use super::store;
     infirmary_kernel::lease_laws!(store);

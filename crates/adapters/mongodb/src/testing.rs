@@ -166,7 +166,7 @@ impl Drop for TestDatabase {
             })
         });
         let walks = looked.join().expect("plans");
-        assert!(walks.is_empty(), "queries without an index:\n{}", walks.join("\n"));
+        assert!(walks.is_empty(), "what was sent that should not be:\n{}", walks.join("\n"));
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use infirmary_auth::law;
+use infirmary_diagnosis::{Diagnosis, Task};
+use infirmary_reports::Report;
 use mongodb::{
     Database, IndexModel,
     bson::{Document, doc},
@@ -163,6 +165,60 @@ pub(crate) static EMERGENCY_ACCESSES: Collection = Collection {
 pub(crate) static PATIENT_WORDS: Collection =
     Collection { name: "patient_words", indexes: &[Index::plain("word", &[("word", 1), ("patient", 1)])] };
 
+/// `study_uid` and `performed_on` are there when its DICOM images have them. A study never changes.
+pub(crate) static STUDIES: Collection = Collection {
+    name: "studies",
+    indexes: &[Index::plain("patient", &[("patient", 1), ("recorded_at", -1), ("_id", -1)])],
+};
+
+/// `object`, `bytes` and `sha256` are of what is kept ([`crate::objects`]); `no_preview` is the reason why there is nothing to
+/// look at, and `dicom` what a DICOM file says of itself. An image never changes.
+pub(crate) static IMAGES: Collection =
+    Collection { name: "images", indexes: &[Index::plain("study", &[("study", 1), ("position", 1)])] };
+
+/// What it says (`disease`, `findings`, `conditions`) lies beside the rest. `updated` and `confirmed` say `by` and `at`;
+/// `amendment` and `retraction` the `reason`, too. `turns` counts the transactions that depend on its version.
+///
+/// Laws of what belongs to a patient have the patient first: so such a collection can be sharded by it.
+pub(crate) static DIAGNOSES: Collection = Collection {
+    name: "diagnoses",
+    indexes: &[
+        Index::unique_where("study", "one_of_study", &[("patient", 1), ("study", 1)], Diagnosis::ONE_FOR_A_STUDY),
+        Index::sparse("study", &[("study", 1)]),
+        Index::plain("patient", &[("patient", 1), ("recorded_at", -1), ("_id", -1)]),
+        Index::plain("author", &[("author", 1), ("recorded_at", -1), ("_id", -1)]),
+        Index::plain("status", &[("status", 1), ("recorded_at", -1), ("_id", -1)]),
+        Index::plain("time", &[("recorded_at", -1), ("_id", -1)]),
+    ],
+};
+
+/// What each version said; `_id` is diagnosis and version. They are added only. `made` says `by` and `at`.
+pub(crate) static DIAGNOSIS_VERSIONS: Collection = Collection {
+    name: "diagnosis_versions",
+    indexes: &[Index::plain("diagnosis", &[("diagnosis", 1), ("version", -1)])],
+};
+
+/// `prices` are in the order of time: `amount`, `currency`, `from`, and `until` when they end.
+pub(crate) static TASKS: Collection =
+    Collection { name: "tasks", indexes: &[Index::unique("code", &[("code", 1)], Task::ONE_FOR_A_CODE)] };
+
+/// Whether a report is current follows from the version that its diagnosis has; no document keeps it. `object`, `bytes` and
+/// `sha256` are of the PDF; `file_name` is of one that was `uploaded`. `code` is 128 bits that were drawn: no two are alike.
+pub(crate) static REPORTS: Collection = Collection {
+    name: "reports",
+    indexes: &[
+        Index::unique(
+            "one_of_version",
+            &[("patient", 1), ("diagnosis", 1), ("diagnosis_version", 1)],
+            Report::ONE_FOR_A_VERSION,
+        ),
+        Index::plain("diagnosis", &[("diagnosis", 1), ("diagnosis_version", -1)]),
+        Index::plain("patient", &[("patient", 1), ("issued_at", -1), ("_id", -1)]),
+        Index::plain("time", &[("issued_at", -1), ("_id", -1)]),
+        Index::plain("code", &[("code", 1)]),
+    ],
+};
+
 /// Numbers that are given once; `_id` says what for.
 pub(crate) static COUNTERS: Collection = Collection { name: "counters", indexes: &[] };
 
@@ -221,6 +277,12 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
     &PATIENTS,
     &PATIENT_WORDS,
     &EMERGENCY_ACCESSES,
+    &STUDIES,
+    &IMAGES,
+    &DIAGNOSES,
+    &DIAGNOSIS_VERSIONS,
+    &TASKS,
+    &REPORTS,
     &COUNTERS,
     &TURNS,
     &AUDIT,

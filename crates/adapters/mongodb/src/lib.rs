@@ -26,6 +26,7 @@ mod commands;
 mod documents;
 mod factors;
 mod failures;
+mod financials;
 mod invitations;
 mod leases;
 mod messages;

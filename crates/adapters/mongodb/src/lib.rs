@@ -27,6 +27,7 @@ mod diagnosis;
 mod documents;
 mod factors;
 mod failures;
+mod financials;
 mod imaging;
 mod invitations;
 mod leases;

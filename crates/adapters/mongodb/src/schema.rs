@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use infirmary_auth::law;
 use infirmary_diagnosis::{Diagnosis, Task};
+use infirmary_financials::Charge;
 use infirmary_reports::Report;
 use mongodb::{
     Database, IndexModel,
@@ -31,6 +32,10 @@ pub(crate) enum Kind {
     Plain,
     /// Entries are only of documents that have the first field.
     Sparse,
+    /// The same of several fields, others of which are always there.
+    Where {
+        field: &'static str,
+    },
     /// A law of uniqueness, under the name that a port has for it. Of a field that may be absent: [`Kind::UniqueWhere`].
     Unique {
         law: &'static str,
@@ -53,6 +58,14 @@ impl Index {
 
     pub(crate) const fn sparse(name: &'static str, keys: &'static [(&'static str, i32)]) -> Self {
         Self { name, keys, kind: Kind::Sparse }
+    }
+
+    pub(crate) const fn plain_where(
+        field: &'static str,
+        name: &'static str,
+        keys: &'static [(&'static str, i32)],
+    ) -> Self {
+        Self { name, keys, kind: Kind::Where { field } }
     }
 
     pub(crate) const fn unique(name: &'static str, keys: &'static [(&'static str, i32)], law: &'static str) -> Self {
@@ -80,13 +93,15 @@ impl Index {
     fn model(&self) -> IndexModel {
         let mut options = IndexOptions::default();
         options.name = Some(self.name.to_owned());
+        let having = |field: &str| Some(doc! { field: { "$exists": true } });
         match self.kind {
             Kind::Plain => {}
             Kind::Sparse => options.sparse = Some(true),
+            Kind::Where { field } => options.partial_filter_expression = having(field),
             Kind::Unique { .. } => options.unique = Some(true),
             Kind::UniqueWhere { field, .. } => {
                 options.unique = Some(true);
-                options.partial_filter_expression = Some(doc! { field: { "$exists": true } });
+                options.partial_filter_expression = having(field);
             }
             Kind::Expiring { after_seconds } => options.expire_after = Some(Duration::from_secs(after_seconds)),
         }
@@ -242,6 +257,59 @@ pub(crate) static AUDIT_CHAINS: Collection = Collection { name: "audit_chains", 
 /// `_id` is the place of the root. `closed` has the place in each chain that any root up to this one has closed.
 pub(crate) static AUDIT_ROOTS: Collection = Collection { name: "audit_roots", indexes: &[] };
 
+/// `study`, `report`, `diagnosis` and `author` are of the source, and none of them is there when the charge is by hand. `amount`
+/// is minor units of `currency`, as are `paid` and `refunded`, the sums of what payments put on the charge and refunds took off
+/// it, and `outstanding`, which is amount − paid + refunded, and 0 when it is void. `status` (`open`, `paid`, `void`) follows
+/// from these. They change in the transaction of the payment, refund or void, where they still are as it read them.
+/// `voided_at`, `voided_by` and `void_reason` are there when it is void.
+///
+/// Uniqueness is within the patient, of whom a study and a diagnosis are: so charges can be sharded by patient.
+pub(crate) static CHARGES: Collection = Collection {
+    name: "charges",
+    indexes: &[
+        Index::unique_where(
+            "study",
+            "task_of_study",
+            &[("patient", 1), ("study", 1), ("task", 1)],
+            Charge::ONE_FOR_A_TASK_OF_A_STUDY,
+        ),
+        Index::unique_where(
+            "report",
+            "report_on_diagnosis",
+            &[("patient", 1), ("diagnosis", 1)],
+            Charge::ONE_FOR_THE_REPORT_ON_A_DIAGNOSIS,
+        ),
+        Index::sparse("study", &[("study", 1)]),
+        Index::sparse("diagnosis", &[("diagnosis", 1)]),
+        Index::plain("patient", &[("patient", 1), ("charged_at", -1), ("_id", -1)]),
+        Index::plain("patient_status", &[("patient", 1), ("status", 1), ("charged_at", 1), ("_id", 1)]),
+        Index::plain("time", &[("charged_at", -1), ("_id", -1)]),
+        Index::plain("status", &[("status", 1), ("charged_at", -1), ("_id", -1)]),
+        Index::plain_where("author", "author", &[("author", 1), ("charged_at", -1), ("_id", -1)]),
+        Index::sparse("voided", &[("voided_at", 1)]),
+    ],
+};
+
+/// `allocations`, oldest charge first: each with `charge`, `amount`, and the `task` of the charge when that has one. `refunded`
+/// is the sum of the refunds: each changes it, so that those of one payment see each other.
+pub(crate) static PAYMENTS: Collection = Collection {
+    name: "payments",
+    indexes: &[
+        Index::plain("patient", &[("patient", 1), ("received_at", -1), ("_id", -1)]),
+        Index::plain("time", &[("received_at", -1), ("_id", -1)]),
+    ],
+};
+
+/// `patient`, `currency` and `method` are those of the `payment`. `allocations`, newest charge first, are as those of a payment.
+pub(crate) static REFUNDS: Collection = Collection {
+    name: "refunds",
+    indexes: &[
+        Index::plain("payment", &[("payment", 1), ("refunded_at", 1), ("_id", 1)]),
+        Index::plain("patient", &[("patient", 1), ("refunded_at", -1), ("_id", -1)]),
+        Index::plain("time", &[("refunded_at", -1), ("_id", -1)]),
+    ],
+};
+
 /// `_id` is account and key.
 pub(crate) static CLAIMS: Collection = Collection {
     name: "claims",
@@ -288,6 +356,9 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
     &AUDIT,
     &AUDIT_CHAINS,
     &AUDIT_ROOTS,
+    &CHARGES,
+    &PAYMENTS,
+    &REFUNDS,
     &CLAIMS,
     &MESSAGES,
     &LEASES,
@@ -299,7 +370,7 @@ pub(crate) fn law(collection: &str, index: &str) -> Option<&'static str> {
     let collection = COLLECTIONS.iter().find(|known| known.name == collection)?;
     collection.indexes.iter().find(|known| known.name == index).and_then(|index| match index.kind {
         Kind::Unique { law } | Kind::UniqueWhere { law, .. } => Some(law),
-        Kind::Plain | Kind::Sparse | Kind::Expiring { .. } => None,
+        Kind::Plain | Kind::Sparse | Kind::Where { .. } | Kind::Expiring { .. } => None,
     })
 }
 

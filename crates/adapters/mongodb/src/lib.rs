@@ -33,6 +33,7 @@ mod invitations;
 mod leases;
 mod messages;
 mod objects;
+mod overview;
 mod patients;
 mod plans;
 mod reads;

@@ -26,7 +26,6 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// As a pipeline. What passes `kept` counts for the limit, and goes through `then`.
     fn pipeline(&self, kept: Vec<Document>, then: Vec<Document>) -> Vec<Document> {
         let mut stages = vec![doc! { "$match": &self.filter }];
         if !self.sort.is_empty() {
@@ -92,7 +91,7 @@ impl MongoStore {
         .await
     }
 
-    /// For a query that also looks into other collections.
+    /// For a query that is more than a filter. What passes `kept` counts for its limit, and goes through `then`.
     pub(crate) async fn find_through(
         &self,
         collection: &Collection,
@@ -100,6 +99,9 @@ impl MongoStore {
         kept: Vec<Document>,
         then: Vec<Document>,
     ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        if query.limit == 0 {
+            return Ok(Vec::new());
+        }
         answered(async {
             self.documents(collection)
                 .aggregate(query.pipeline(kept, then))
@@ -126,12 +128,18 @@ pub(crate) struct Snapshot<'a> {
     session: ClientSession,
 }
 
-impl<'a> Snapshot<'a> {
-    /// Another one of the same moment, once a query was made: so that several can be asked at once.
-    pub(crate) async fn beside(&self) -> Result<Self, StoreError> {
+impl Snapshot<'_> {
+    /// One more query of the same moment, after the first: several can be asked at once.
+    pub(crate) async fn also_through(
+        &self,
+        collection: &Collection,
+        query: Query,
+        kept: Vec<Document>,
+        then: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
         let options = SessionOptions::builder().snapshot(true).snapshot_time(self.session.snapshot_time()).build();
         let session = answered(async { self.store.client().start_session().with_options(options).await }).await?;
-        Ok(Self { store: self.store, session })
+        Snapshot { store: self.store, session }.find_through(collection, query, kept, then).await
     }
 
     pub(crate) async fn find_through(
@@ -141,6 +149,9 @@ impl<'a> Snapshot<'a> {
         kept: Vec<Document>,
         then: Vec<Document>,
     ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        if query.limit == 0 {
+            return Ok(Vec::new());
+        }
         answered(async {
             let mut cursor = self
                 .store

@@ -11,9 +11,13 @@ use mongodb::{
 use crate::{
     MongoStore,
     documents::{time, uuid},
+    plans::MAY_WALK,
     schema::Collection,
-    store::{QUERY_TIMEOUT, answered},
+    store::{QUERY_TIMEOUT, WALK_TIMEOUT, answered, answered_within},
 };
+
+/// Sums are few; a summary by day has as many rows as ten years have days.
+const MAX_ROWS_AT_ONCE: u32 = 10_000;
 
 /// A query for several documents. It names its index: a plan that the server chooses by looking at what it has can be
 /// another one tomorrow, and an index that is gone is told at once.
@@ -106,6 +110,7 @@ impl MongoStore {
             self.documents(collection)
                 .aggregate(query.pipeline(kept, then))
                 .hint(collection.hint(query.index))
+                .batch_size(whole(query.limit))
                 .max_time(QUERY_TIMEOUT)
                 .with_type::<RawDocumentBuf>()
                 .await?
@@ -158,6 +163,7 @@ impl Snapshot<'_> {
                 .documents(collection)
                 .aggregate(query.pipeline(kept, then))
                 .hint(collection.hint(query.index))
+                .batch_size(whole(query.limit))
                 .max_time(QUERY_TIMEOUT)
                 .read_concern(ReadConcern::snapshot())
                 .with_type::<RawDocumentBuf>()
@@ -210,6 +216,59 @@ impl Snapshot<'_> {
         })
         .await
     }
+
+    /// The same over what an index gives, for sums: it names that index, and what comes of it comes at once.
+    pub(crate) async fn aggregate_by(
+        &mut self,
+        collection: &Collection,
+        index: &'static str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered(async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .hint(collection.hint(index))
+                .batch_size(MAX_ROWS_AT_ONCE)
+                .max_time(QUERY_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+
+    /// The same over all documents of a collection: `why` says why it has to be. May take minutes.
+    pub(crate) async fn walk(
+        &mut self,
+        collection: &Collection,
+        why: &str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered_within(WALK_TIMEOUT, async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .comment(format!("{MAY_WALK}{why}"))
+                .batch_size(MAX_ROWS_AT_ONCE)
+                .max_time(WALK_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+}
+
+/// The size of a first batch that holds all of a page: with room for one more, it is seen to be the last.
+const fn whole(limit: usize) -> u32 {
+    limit as u32 + 1
 }
 
 /// What a list in the order of `field` and id, newest first, has after the cursor of the page.

@@ -53,6 +53,28 @@ mod messages {
     infirmary_messaging::outbox_laws!(house);
 }
 
+mod financials {
+    use infirmary_financials::testing::Books;
+    use infirmary_kernel::{Action, PatientId, testing::trail};
+    use infirmary_mongodb::{MongoStore, testing::TestDatabase};
+    use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
+
+    async fn registered(store: &MongoStore) -> PatientId {
+        let patient = patient("Ada", store.next_mrn().await.unwrap());
+        let registered = RegisteredPatient { patient: patient.clone(), trail: trail(Action::PATIENT_REGISTER) };
+        store.register(registered).await.unwrap();
+        patient.id
+    }
+
+    async fn books() -> Option<(Books, TestDatabase)> {
+        let (store, database) = super::store().await?;
+        let known = [registered(&store).await, registered(&store).await, registered(&store).await];
+        Some((Books::over(&store, known), database))
+    }
+
+    infirmary_financials::ledger_laws!(books);
+}
+
 mod audit {
     use super::store;
     infirmary_audit::audit_log_laws!(store);

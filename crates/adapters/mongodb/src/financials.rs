@@ -148,14 +148,16 @@ pub(crate) async fn insert_charges(transaction: &mut Transaction<'_>, new: &[Cha
 
 /// Adds a payment, and puts it on its charges: `Stale` when one of them is not owed that much.
 pub(crate) async fn insert_payment(transaction: &mut Transaction<'_>, new: &Payment) -> Result<(), WriteError> {
-    let more_paid = |view: &ChargeView, part: Money| {
-        let left = view.outstanding().checked_sub(part).ok()?;
-        let paid = view.paid.checked_add(part).ok()?;
-        (left.amount_minor() >= 0).then(|| ChargeView { paid, ..view.clone() })
-    };
     let changes = decide(transaction, new.patient, &new.allocations, more_paid).await?;
     change(transaction, &changes).await?;
     transaction.insert(&PAYMENTS, payment_document(new, &tasks(&changes))).await
+}
+
+/// The charge with so much more paid on it; `None` when that is not owed.
+pub(crate) fn more_paid(view: &ChargeView, part: Money) -> Option<ChargeView> {
+    let left = view.outstanding().checked_sub(part).ok()?;
+    let paid = view.paid.checked_add(part).ok()?;
+    (left.amount_minor() >= 0).then(|| ChargeView { paid, ..view.clone() })
 }
 
 /// Adds a refund, and takes it off the charges: `Stale` when there is no such payment, or not as much left of it.
@@ -243,6 +245,11 @@ fn minor(amount: Money) -> Bson {
 }
 
 fn charge_document(new: &Charge) -> Document {
+    view_document(&ChargeView::unpaid(new.clone()))
+}
+
+pub(crate) fn view_document(view: &ChargeView) -> Document {
+    let new = &view.charge;
     let source = &new.source;
     let mut document = doc! {
         "_id": id(new.id),
@@ -258,7 +265,7 @@ fn charge_document(new: &Charge) -> Document {
     .with("diagnosis", source.diagnosis().map(id))
     .with("author", source.author().map(id))
     .with("task", new.task.as_ref().map(TaskCode::as_str));
-    document.extend(standing(&ChargeView::unpaid(new.clone())));
+    document.extend(standing(view));
     document
 }
 
@@ -315,7 +322,7 @@ fn allocations(found: &RawDocument, currency: Currency) -> Result<Vec<Allocation
     found.documents("allocations")?.into_iter().map(allocation).collect()
 }
 
-fn payment_document(new: &Payment, tasks: &HashMap<ChargeId, &TaskCode>) -> Document {
+pub(crate) fn payment_document(new: &Payment, tasks: &HashMap<ChargeId, &TaskCode>) -> Document {
     doc! {
         "_id": id(new.id),
         "patient": id(new.patient),

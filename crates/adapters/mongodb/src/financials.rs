@@ -2,6 +2,9 @@
 //! them where they still are as they were read. Snapshots keep it so: of two transactions that change one charge, the server
 //! undoes one, which then reads it anew.
 
+mod discrepancies;
+mod queries;
+
 use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
@@ -16,7 +19,7 @@ use mongodb::bson::{Bson, Document, RawDocument, doc};
 
 use crate::{
     MongoStore,
-    documents::{DocumentExt, Fields, id, number, time},
+    documents::{DocumentExt, Fields, id, number, setting, time},
     reads::Query,
     schema::{CHARGES, PATIENTS, PAYMENTS, REFUNDS},
     transaction::{Transaction, Write, line},
@@ -146,11 +149,32 @@ pub(crate) async fn insert_charges(transaction: &mut Transaction<'_>, new: &[Cha
     transaction.insert_all(&CHARGES, new.iter().map(charge_document).collect()).await
 }
 
+/// Puts the charges as they are to be: of whoever has read them in the same transaction. A charge may have another task since.
+pub(crate) async fn put_charges(transaction: &mut Transaction<'_>, views: &[ChargeView]) -> Result<(), WriteError> {
+    let updates =
+        views.iter().map(|view| (doc! { "_id": id(view.charge.id) }, setting(view_document(view), &["task"])));
+    match transaction.update_each(&CHARGES, updates.collect()).await? {
+        true => Ok(()),
+        false => Err(WriteError::Stale),
+    }
+}
+
+/// What of payments and refunds lies on the charge is of its task.
+pub(crate) async fn follow_task(transaction: &mut Transaction<'_>, charge: &Charge) -> Result<(), WriteError> {
+    let task = match &charge.task {
+        Some(task) => doc! { "$set": { "allocations.$.task": task.as_str() } },
+        None => doc! { "$unset": { "allocations.$.task": "" } },
+    };
+    let on_it = doc! { "patient": id(charge.patient), "allocations.charge": id(charge.id) };
+    transaction.update_all(&PAYMENTS, on_it.clone(), task.clone()).await?;
+    transaction.update_all(&REFUNDS, on_it, task).await
+}
+
 /// Adds a payment, and puts it on its charges: `Stale` when one of them is not owed that much.
 pub(crate) async fn insert_payment(transaction: &mut Transaction<'_>, new: &Payment) -> Result<(), WriteError> {
     let changes = decide(transaction, new.patient, &new.allocations, more_paid).await?;
     change(transaction, &changes).await?;
-    transaction.insert(&PAYMENTS, payment_document(new, &tasks(&changes))).await
+    transaction.insert(&PAYMENTS, payment_document(new, &tasks(changes.iter().map(|(view, _)| view)))).await
 }
 
 /// The charge with so much more paid on it; `None` when that is not owed.
@@ -177,7 +201,7 @@ async fn insert_refund(transaction: &mut Transaction<'_>, new: &Refund) -> Resul
     };
     let changes = decide(transaction, before.payment.patient, &new.allocations, more_refunded).await?;
     change(transaction, &changes).await?;
-    transaction.insert(&REFUNDS, refund_document(new, &before.payment, &tasks(&changes))).await
+    transaction.insert(&REFUNDS, refund_document(new, &before.payment, &tasks(changes.iter().map(|(view, _)| view)))).await
 }
 
 fn is_left(payment: &PaymentView, refund: &Refund) -> bool {
@@ -249,22 +273,21 @@ fn charge_document(new: &Charge) -> Document {
 }
 
 pub(crate) fn view_document(view: &ChargeView) -> Document {
-    let new = &view.charge;
-    let source = &new.source;
+    let (charge, source) = (&view.charge, &view.charge.source);
     let mut document = doc! {
-        "_id": id(new.id),
-        "patient": id(new.patient),
-        "description": new.description.as_str(),
-        "amount": minor(new.amount),
-        "currency": new.amount.currency().as_str(),
-        "charged_at": time(new.charged_at),
-        "charged_by": id(new.charged_by),
+        "_id": id(charge.id),
+        "patient": id(charge.patient),
+        "description": charge.description.as_str(),
+        "amount": minor(charge.amount),
+        "currency": charge.amount.currency().as_str(),
+        "charged_at": time(charge.charged_at),
+        "charged_by": id(charge.charged_by),
     }
     .with("study", source.study().map(id))
     .with("report", source.report().map(id))
     .with("diagnosis", source.diagnosis().map(id))
     .with("author", source.author().map(id))
-    .with("task", new.task.as_ref().map(TaskCode::as_str));
+    .with("task", charge.task.as_ref().map(TaskCode::as_str));
     document.extend(standing(view));
     document
 }
@@ -303,8 +326,8 @@ fn money(found: &RawDocument, field: &str) -> Result<Money, StoreError> {
 }
 
 /// Of the charges that have one.
-fn tasks(changes: &[Change]) -> HashMap<ChargeId, &TaskCode> {
-    changes.iter().filter_map(|(view, _)| Some((view.charge.id, view.charge.task.as_ref()?))).collect()
+pub(crate) fn tasks<'a>(views: impl IntoIterator<Item = &'a ChargeView>) -> HashMap<ChargeId, &'a TaskCode> {
+    views.into_iter().filter_map(|view| Some((view.charge.id, view.charge.task.as_ref()?))).collect()
 }
 
 fn allocation_documents(parts: &[Allocation], tasks: &HashMap<ChargeId, &TaskCode>) -> Vec<Document> {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     MongoStore, accounts, diagnosis,
-    documents::{Fields, id, setting, uuid},
+    documents::{Fields, id, uuid},
     financials::{self, charge_view, more_paid},
     imaging, patients,
     reads::Query,
@@ -138,6 +138,14 @@ struct Bill {
     view: ChargeView,
     found: bool,
     changed: bool,
+    /// What lies on it has to be told of its task.
+    retold: bool,
+}
+
+impl Bill {
+    const fn new(view: ChargeView, found: bool) -> Self {
+        Self { view, found, changed: false, retold: false }
+    }
 }
 
 /// What of the house the batch has to do with: as it was found, and as the records leave it that are to be added.
@@ -211,7 +219,7 @@ impl Plan {
         let query = Query { filter, sort: doc! {}, limit: sought.len(), index: "_id" };
         for found in transaction.find(&CHARGES, query).await? {
             let view = charge_view(&found)?;
-            self.bills.insert(view.charge.id, Bill { view, found: true, changed: false });
+            self.bills.insert(view.charge.id, Bill::new(view, true));
         }
         Ok(())
     }
@@ -294,8 +302,7 @@ impl Plan {
 
     fn add_charge(&mut self, charge: &Charge) -> Result<(), WriteError> {
         self.see_known(charge.patient, Charge::OF_A_KNOWN_PATIENT)?;
-        let view = ChargeView::unpaid(charge.clone());
-        self.bills.insert(charge.id, Bill { view, found: false, changed: false });
+        self.bills.insert(charge.id, Bill::new(ChargeView::unpaid(charge.clone()), false));
         self.known.insert(ImportedId::Charge(charge.id));
         Ok(())
     }
@@ -305,6 +312,7 @@ impl Plan {
         let Some(bill) = self.bills.get_mut(&charge.id) else { return self.add_charge(charge) };
         let before = &mut bill.view.charge;
         if before.source == Source::Hand {
+            bill.retold = before.task != charge.task;
             (before.source, before.task) = (charge.source, charge.task.clone());
             bill.changed = true;
         }
@@ -313,15 +321,16 @@ impl Plan {
 
     /// Whether all that the payment lies on is owed.
     fn pay(&mut self, payment: &Payment) -> bool {
-        let owed = payment.allocations.iter().map(|part| {
-            let bill = self.bills.get(&part.charge)?;
-            let is_theirs = bill.view.charge.patient == payment.patient;
-            more_paid(&bill.view, part.amount).filter(|_| is_theirs)
-        });
-        let Some(paid) = owed.collect::<Option<Vec<ChargeView>>>() else { return false };
-        self.payments.push(financials::payment_document(payment, &tasks(&paid)));
-        for view in paid {
-            if let Some(bill) = self.bills.get_mut(&view.charge.id) {
+        let mut paid: BTreeMap<ChargeId, ChargeView> = BTreeMap::new();
+        for part in &payment.allocations {
+            let bill = self.bills.get(&part.charge).map(|bill| &bill.view);
+            let before = paid.get(&part.charge).or(bill).filter(|view| view.charge.patient == payment.patient);
+            let Some(after) = before.and_then(|view| more_paid(view, part.amount)) else { return false };
+            paid.insert(part.charge, after);
+        }
+        self.payments.push(financials::payment_document(payment, &financials::tasks(paid.values())));
+        for (charge, view) in paid {
+            if let Some(bill) = self.bills.get_mut(&charge) {
                 (bill.view, bill.changed) = (view, true);
             }
         }
@@ -345,16 +354,18 @@ impl Plan {
         transaction.insert_all(&STUDIES, self.studies).await?;
         transaction.insert_all(&IMAGES, self.images).await?;
         transaction.insert_all(&REPORTS, self.reports).await?;
+        let retold = self.bills.values().filter(|bill| bill.retold).map(|bill| bill.view.charge.clone());
+        let retold: Vec<Charge> = retold.collect();
         let (found, new): (Vec<Bill>, Vec<Bill>) = self.bills.into_values().partition(|bill| bill.found);
         let new = new.iter().map(|bill| financials::view_document(&bill.view));
         transaction.insert_all(&CHARGES, new.collect()).await?;
-        let changes = found.iter().filter(|bill| bill.changed).map(|bill| {
-            (doc! { "_id": id(bill.view.charge.id) }, setting(financials::view_document(&bill.view), &[]))
-        });
-        if !transaction.update_each(&CHARGES, changes.collect()).await? {
-            return Err(WriteError::Stale);
+        let changed: Vec<ChargeView> = found.into_iter().filter(|bill| bill.changed).map(|bill| bill.view).collect();
+        financials::put_charges(transaction, &changed).await?;
+        transaction.insert_all(&PAYMENTS, self.payments).await?;
+        for charge in &retold {
+            financials::follow_task(transaction, charge).await?;
         }
-        transaction.insert_all(&PAYMENTS, self.payments).await
+        Ok(())
     }
 }
 

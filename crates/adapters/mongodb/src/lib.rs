@@ -30,6 +30,7 @@ mod failures;
 mod financials;
 mod imaging;
 mod import;
+mod inspection;
 mod invitations;
 mod leases;
 mod messages;

@@ -201,7 +201,9 @@ async fn insert_refund(transaction: &mut Transaction<'_>, new: &Refund) -> Resul
     };
     let changes = decide(transaction, before.payment.patient, &new.allocations, more_refunded).await?;
     change(transaction, &changes).await?;
-    transaction.insert(&REFUNDS, refund_document(new, &before.payment, &tasks(changes.iter().map(|(view, _)| view)))).await
+    transaction
+        .insert(&REFUNDS, refund_document(new, &before.payment, &tasks(changes.iter().map(|(view, _)| view))))
+        .await
 }
 
 fn is_left(payment: &PaymentView, refund: &Refund) -> bool {

@@ -178,8 +178,10 @@ impl Plan {
     async fn of(transaction: &mut Transaction<'_>, batch: &[Imported]) -> Result<Self, WriteError> {
         let records = || batch.iter().map(|imported| &imported.record);
         let patients = records().filter_map(patient_of).map(ImportedId::Patient);
-        let mut plan =
-            Self { known: known(transaction, records().map(ImportedRecord::id).chain(patients)).await?, ..Self::default() };
+        let mut plan = Self {
+            known: known(transaction, records().map(ImportedRecord::id).chain(patients)).await?,
+            ..Self::default()
+        };
         plan.find_diagnoses(transaction, records().filter_map(diagnosis_of).collect()).await?;
         plan.find_bills(transaction, records().flat_map(bills_of).collect()).await?;
         Ok(plan)

@@ -17,25 +17,36 @@
 #![allow(dead_code, reason = "the stores that use all of it come next")]
 
 mod accounts;
+mod address;
 mod attempts;
 mod audit;
 mod care_teams;
 mod chains;
 mod codes;
 mod commands;
+mod diagnosis;
 mod documents;
 mod factors;
 mod failures;
+mod financials;
+mod imaging;
+mod import;
+mod inspection;
 mod invitations;
+mod key_check;
 mod leases;
 mod messages;
+mod objects;
+mod overview;
 mod patients;
 mod plans;
 mod reads;
+mod reports;
 mod schema;
 mod sessions;
 mod store;
 mod sweep;
+mod tasks;
 #[cfg(feature = "test-support")]
 pub mod testing;
 mod trail;
@@ -43,6 +54,7 @@ mod transaction;
 mod workflows;
 mod writes;
 
+pub use address::Address;
 pub use commands::Commands;
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use store::{MongoStore, OpenError};

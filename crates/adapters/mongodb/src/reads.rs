@@ -5,15 +5,19 @@ use infirmary_kernel::{PageRequest, StoreError};
 use mongodb::{
     ClientSession,
     bson::{Document, RawDocumentBuf, doc},
-    options::{Hint, ReadConcern},
+    options::{Hint, ReadConcern, SessionOptions},
 };
 
 use crate::{
     MongoStore,
     documents::{time, uuid},
+    plans::MAY_WALK,
     schema::Collection,
-    store::{QUERY_TIMEOUT, answered},
+    store::{QUERY_TIMEOUT, WALK_TIMEOUT, answered, answered_within},
 };
+
+/// Sums are few; a summary by day has as many rows as ten years have days.
+const MAX_ROWS_AT_ONCE: u32 = 10_000;
 
 /// A query for several documents. It names its index: a plan that the server chooses by looking at what it has can be
 /// another one tomorrow, and an index that is gone is told at once.
@@ -25,14 +29,30 @@ pub(crate) struct Query {
     pub(crate) index: &'static str,
 }
 
+impl Query {
+    fn pipeline(&self, kept: Vec<Document>, then: Vec<Document>) -> Vec<Document> {
+        let mut stages = vec![doc! { "$match": &self.filter }];
+        if !self.sort.is_empty() {
+            stages.push(doc! { "$sort": &self.sort });
+        }
+        stages.extend(kept);
+        stages.push(doc! { "$limit": self.limit as i64 });
+        stages.extend(then);
+        stages
+    }
+}
+
 impl Collection {
     pub(crate) fn hint(&self, index: &'static str) -> Hint {
-        let keys = match self.indexes.iter().find(|known| known.name == index) {
+        Hint::Keys(self.keys_of(index))
+    }
+
+    pub(crate) fn keys_of(&self, index: &'static str) -> Document {
+        match self.indexes.iter().find(|known| known.name == index) {
             Some(index) => index.key_document(),
             // Of every collection, and named so by the server.
             None => doc! { "_id": 1 },
-        };
-        Hint::Keys(keys)
+        }
     }
 }
 
@@ -78,6 +98,31 @@ impl MongoStore {
         .await
     }
 
+    /// For a query that is more than a filter. What passes `kept` counts for its limit, and goes through `then`.
+    pub(crate) async fn find_through(
+        &self,
+        collection: &Collection,
+        query: Query,
+        kept: Vec<Document>,
+        then: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        if query.limit == 0 {
+            return Ok(Vec::new());
+        }
+        answered(async {
+            self.documents(collection)
+                .aggregate(query.pipeline(kept, then))
+                .hint(collection.hint(query.index))
+                .batch_size(whole(query.limit))
+                .max_time(QUERY_TIMEOUT)
+                .with_type::<RawDocumentBuf>()
+                .await?
+                .try_collect()
+                .await
+        })
+        .await
+    }
+
     /// For several queries that are to see the store at one moment.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
         let session = answered(async { self.client().start_session().snapshot(true).await }).await?;
@@ -87,11 +132,51 @@ impl MongoStore {
 
 /// The store at one moment: that of the first query.
 pub(crate) struct Snapshot<'a> {
-    store: &'a MongoStore,
-    session: ClientSession,
+    pub(crate) store: &'a MongoStore,
+    pub(crate) session: ClientSession,
 }
 
 impl Snapshot<'_> {
+    /// One more query of the same moment, after the first: several can be asked at once.
+    pub(crate) async fn also_through(
+        &self,
+        collection: &Collection,
+        query: Query,
+        kept: Vec<Document>,
+        then: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        let options = SessionOptions::builder().snapshot(true).snapshot_time(self.session.snapshot_time()).build();
+        let session = answered(async { self.store.client().start_session().with_options(options).await }).await?;
+        Snapshot { store: self.store, session }.find_through(collection, query, kept, then).await
+    }
+
+    pub(crate) async fn find_through(
+        &mut self,
+        collection: &Collection,
+        query: Query,
+        kept: Vec<Document>,
+        then: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        if query.limit == 0 {
+            return Ok(Vec::new());
+        }
+        answered(async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(query.pipeline(kept, then))
+                .hint(collection.hint(query.index))
+                .batch_size(whole(query.limit))
+                .max_time(QUERY_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+
     pub(crate) async fn find(
         &mut self,
         collection: &Collection,
@@ -134,6 +219,59 @@ impl Snapshot<'_> {
         })
         .await
     }
+
+    /// The same over what an index gives, for sums: it names that index, and what comes of it comes at once.
+    pub(crate) async fn aggregate_by(
+        &mut self,
+        collection: &Collection,
+        index: &'static str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered(async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .hint(collection.hint(index))
+                .batch_size(MAX_ROWS_AT_ONCE)
+                .max_time(QUERY_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+
+    /// The same over all documents of a collection: `why` says why it has to be. May take minutes.
+    pub(crate) async fn walk(
+        &mut self,
+        collection: &Collection,
+        why: &str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered_within(WALK_TIMEOUT, async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .comment(format!("{MAY_WALK}{why}"))
+                .batch_size(MAX_ROWS_AT_ONCE)
+                .max_time(WALK_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+}
+
+/// The size of a first batch that holds all of a page: with room for one more, it is seen to be the last.
+const fn whole(limit: usize) -> u32 {
+    limit as u32 + 1
 }
 
 /// What a list in the order of `field` and id, newest first, has after the cursor of the page.

@@ -96,7 +96,7 @@ impl MongoStore {
             };
             self.try_until_done(work, &committing).await
         };
-        match tokio::time::timeout(Duration::from_secs(WRITE_TIMEOUT_SECONDS), tried).await {
+        match tokio::time::timeout(work.timeout(), tried).await {
             Ok(outcome) => outcome,
             Err(_) if committing.load(Ordering::Relaxed) => Err(unknown("the database did not answer in time")),
             Err(_) => Err(unavailable("the database did not answer in time")),
@@ -182,6 +182,11 @@ pub(crate) type Done<'a, T> = Result<(T, Option<Sealing<'a>>), WriteError>;
 pub(crate) trait Work: Sync {
     type Answer: Send;
 
+    /// For all tries together.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(WRITE_TIMEOUT_SECONDS)
+    }
+
     async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Done<'a, Self::Answer>;
 }
 
@@ -243,7 +248,7 @@ impl<'a> Transaction<'a> {
     /// as can be.
     pub(crate) async fn keep(&mut self, trail: &Trail) -> Result<Sealing<'a>, WriteError> {
         self.tell(&trail.messages).await?;
-        self.seal(&trail.event).await
+        self.seal(&[&trail.event]).await
     }
 
     /// Two transactions whose laws are about what neither writes (that one admin is left, say) do not see each other. Those
@@ -312,6 +317,40 @@ impl<'a> Transaction<'a> {
         self.done(found)
     }
 
+    /// The same over what an index gives, which it names.
+    pub(crate) async fn aggregate_by(
+        &mut self,
+        collection: &Collection,
+        index: &'static str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let found = async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .hint(collection.hint(index))
+                .max_time(QUERY_TIMEOUT)
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        }
+        .await;
+        self.done(found)
+    }
+
+    /// These fields of what the filter takes, which leads into an index.
+    pub(crate) async fn find_fields(
+        &mut self,
+        collection: &Collection,
+        filter: Document,
+        fields: &[&str],
+    ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let fields: Document = fields.iter().map(|field| ((*field).to_owned(), 1.into())).collect();
+        self.aggregate(collection, vec![doc! { "$match": filter }, doc! { "$project": fields }]).await
+    }
+
     pub(crate) async fn insert(&mut self, collection: &Collection, document: Document) -> Result<(), WriteError> {
         let inserted = self.store.documents(collection).insert_one(document).session(&mut self.session).await;
         self.done(inserted).map(|_| ())
@@ -339,6 +378,28 @@ impl<'a> Transaction<'a> {
     ) -> Result<bool, WriteError> {
         let updated = self.store.documents(collection).update_one(filter, update).session(&mut self.session).await;
         Ok(self.done(updated)?.matched_count > 0)
+    }
+
+    /// One command for all of them; whether there was a document for each.
+    pub(crate) async fn update_each(
+        &mut self,
+        collection: &Collection,
+        updates: Vec<(Document, Document)>,
+    ) -> Result<bool, WriteError> {
+        if updates.is_empty() {
+            return Ok(true);
+        }
+        let wanted = updates.len() as i64;
+        let statements: Vec<Document> = updates.into_iter().map(|(q, u)| doc! { "q": q, "u": u }).collect();
+        let command = doc! { "update": collection.name, "updates": statements };
+        let updated = self.store.database().run_command(command).session(&mut self.session).await;
+        let updated = self.done(updated)?;
+        if let Ok(errors) = updated.get_array("writeErrors") {
+            let code = errors.first().and_then(|error| error.as_document()?.get_i32("code").ok()).unwrap_or(0);
+            return Err(unavailable(format!("the database refused a write ({code})")));
+        }
+        let found = updated.get("n").and_then(|n| n.as_i64().or_else(|| n.as_i32().map(i64::from)));
+        Ok(found == Some(wanted))
     }
 
     pub(crate) async fn update_all(
@@ -395,9 +456,9 @@ impl<'a> Transaction<'a> {
         self.again = Some(Failed::Met);
     }
 
-    pub(crate) async fn insert_entry(&mut self, entry: Document) -> mongodb::error::Result<()> {
-        let entries = self.store.documents(&AUDIT);
-        entries.insert_one(entry).session(&mut self.session).await.map(|_| ())
+    pub(crate) async fn insert_entries(&mut self, entries: Vec<Document>) -> mongodb::error::Result<()> {
+        let log = self.store.documents(&AUDIT);
+        log.insert_many(entries).session(&mut self.session).await.map(|_| ())
     }
 
     pub(crate) fn fail<T>(&mut self, error: Error) -> Result<T, WriteError> {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use infirmary_diagnosis::{
     ChangedDiagnosis, Content, Diagnosis, DiagnosisFilter, DiagnosisStatus, DiagnosisStore, DiagnosisVersion, Reasoned,
@@ -146,11 +148,24 @@ pub(crate) async fn stays_at(
     transaction.update(&DIAGNOSES, at_version, doc! { "$inc": { "turns": number(1) } }).await
 }
 
+/// Touches the diagnoses, so that whoever reports on one meanwhile is undone, or undoes this.
+pub(crate) async fn hold(
+    transaction: &mut Transaction<'_>,
+    diagnoses: BTreeSet<DiagnosisId>,
+) -> Result<(), WriteError> {
+    if diagnoses.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Bson> = diagnoses.into_iter().map(id).collect();
+    let turn = doc! { "$inc": { "turns": number(1) } };
+    transaction.update_all(&DIAGNOSES, doc! { "_id": { "$in": ids } }, turn).await
+}
+
 async fn insert_version(transaction: &mut Transaction<'_>, diagnosis: &Diagnosis) -> Result<(), WriteError> {
     transaction.insert(&DIAGNOSIS_VERSIONS, version_document(diagnosis)).await
 }
 
-fn document(diagnosis: &Diagnosis) -> Document {
+pub(crate) fn document(diagnosis: &Diagnosis) -> Document {
     let Content { disease, findings, conditions } = &diagnosis.content;
     doc! {
         "_id": id(diagnosis.id),
@@ -170,7 +185,7 @@ fn document(diagnosis: &Diagnosis) -> Document {
     .with("retraction", diagnosis.retraction.as_ref().map(reasoned))
 }
 
-fn version_document(diagnosis: &Diagnosis) -> Document {
+pub(crate) fn version_document(diagnosis: &Diagnosis) -> Document {
     let DiagnosisVersion { diagnosis: of, version, status, content, made, reason } = diagnosis.as_version();
     doc! {
         "_id": { "diagnosis": id(of), "version": number(version) },
@@ -211,7 +226,7 @@ pub(crate) fn diagnosis(found: &RawDocument) -> Result<Diagnosis, StoreError> {
     })
 }
 
-fn version(found: &RawDocument) -> Result<DiagnosisVersion, StoreError> {
+pub(crate) fn version(found: &RawDocument) -> Result<DiagnosisVersion, StoreError> {
     Ok(DiagnosisVersion {
         diagnosis: found.id("diagnosis")?,
         version: found.number("version")?,

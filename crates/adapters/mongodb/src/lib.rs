@@ -29,6 +29,8 @@ mod factors;
 mod failures;
 mod financials;
 mod imaging;
+mod import;
+mod inspection;
 mod invitations;
 mod leases;
 mod messages;

@@ -26,6 +26,16 @@ mod records {
     infirmary_workflows::record_laws!(store);
 }
 
+mod import {
+    use super::store;
+    infirmary_workflows::import_laws!(store);
+}
+
+mod inspection {
+    use super::store;
+    infirmary_workflows::inspection_laws!(store);
+}
+
 mod restrictions {
     use super::store;
     infirmary_workflows::restriction_laws!(store);
@@ -108,6 +118,20 @@ mod tasks {
     infirmary_diagnosis::task_store_laws!(store);
 }
 
+mod auth {
+    use std::sync::Arc;
+
+    use infirmary_auth::testing::Stores;
+    use infirmary_mongodb::testing::TestDatabase;
+
+    async fn stores() -> Option<(Stores, TestDatabase)> {
+        let (store, database) = super::store().await?;
+        Some((Stores::of(Arc::new(store)), database))
+    }
+
+    infirmary_auth::auth_store_laws!(stores);
+}
+
 mod imaging {
     use async_trait::async_trait;
     use infirmary_imaging::{FoundStudy, testing::Seed};
@@ -186,18 +210,4 @@ mod reports {
     }
 
     infirmary_reports::report_store_laws!(house);
-}
-
-mod auth {
-    use std::sync::Arc;
-
-    use infirmary_auth::testing::Stores;
-    use infirmary_mongodb::testing::TestDatabase;
-
-    async fn stores() -> Option<(Stores, TestDatabase)> {
-        let (store, database) = super::store().await?;
-        Some((Stores::of(Arc::new(store)), database))
-    }
-
-    infirmary_auth::auth_store_laws!(stores);
 }

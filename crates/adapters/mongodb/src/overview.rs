@@ -152,13 +152,14 @@ impl Beside {
             doc! { "$group": { "_id": "$diagnosis", "newest": { "$first": "$$ROOT" } } },
             doc! { "$replaceRoot": { "newRoot": "$newest" } },
         ];
-        let also = async |collection, query, then| snapshot.also_through(collection, query, Vec::new(), then).await;
+        // On the heap: five futures of the driver in one would be larger than a stack likes.
+        let also = |collection, query, then| Box::pin(snapshot.also_through(collection, query, Vec::new(), then));
         let (patients, authors, studies, images, reports) = try_join5(
             also(&PATIENTS, with_ids(patients), only(&["name"])),
             also(&ACCOUNTS, with_ids(authors), only(&["name"])),
             also(&STUDIES, with_ids(studies), only(&["modality"])),
             also(&IMAGES, images, shown),
-            snapshot.also_through(&REPORTS, reports_on(diagnoses), newest, Vec::new()),
+            Box::pin(snapshot.also_through(&REPORTS, reports_on(diagnoses), newest, Vec::new())),
         )
         .await?;
         Ok(Self {

@@ -11,10 +11,12 @@ use mongodb::{
 use crate::{
     MongoStore,
     documents::{time, uuid},
-    plans::MAY_WALK,
     schema::Collection,
     store::{QUERY_TIMEOUT, WALK_TIMEOUT, answered, answered_within},
 };
+
+/// In the comment of a query that has to walk through a whole collection, before the reason why.
+pub(crate) const MAY_WALK: &str = "walks: ";
 
 /// Sums are few; a summary by day has as many rows as ten years have days.
 pub(crate) const MAX_ROWS_AT_ONCE: u32 = 10_000;

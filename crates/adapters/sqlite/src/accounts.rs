@@ -210,7 +210,7 @@ pub(crate) fn find(connection: &Connection, id: AccountId) -> rusqlite::Result<O
     connection.prepare_cached("SELECT * FROM accounts WHERE id = ?")?.query_row([blob(id)], account).optional()
 }
 
-fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+pub(crate) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         id: row.id("id")?,
         email: row.parsed("email", EmailAddress::parse)?,

@@ -157,10 +157,7 @@ pub(crate) fn end_all(transaction: &Transaction<'_>, account: AccountId) -> Resu
 }
 
 fn find(connection: &Connection, id: ChallengeId) -> rusqlite::Result<Option<Challenge>> {
-    connection
-        .prepare_cached("SELECT * FROM challenges WHERE id = ?")?
-        .query_row([blob(id)], challenge)
-        .optional()
+    connection.prepare_cached("SELECT * FROM challenges WHERE id = ?")?.query_row([blob(id)], challenge).optional()
 }
 
 pub(crate) fn challenge(row: &Row<'_>) -> rusqlite::Result<Challenge> {

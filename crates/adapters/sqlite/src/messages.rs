@@ -4,8 +4,8 @@ use infirmary_kernel::{
     Timestamp, WriteError,
 };
 use infirmary_messaging::{
-    Delivery, DeliveryReport, Failure, FailureReason, KeptMessage, Message, MessageLog, MessageState, Outbox, ProviderId, SentAgain,
-    Settlement, Taken, TakenKey,
+    Delivery, DeliveryReport, Failure, FailureReason, KeptMessage, Message, MessageLog, MessageState, Outbox,
+    ProviderId, SentAgain, Settlement, Taken, TakenKey,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use secrecy::{ExposeSecret, SecretString};

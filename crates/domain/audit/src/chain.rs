@@ -244,7 +244,8 @@ impl Links {
     }
 
     pub(crate) fn expect(&mut self, head: Head, root: u64) {
-        self.known.push_back(Known::Closed { head, root });
+        let place = self.known.partition_point(|known| known.head().sequence <= head.sequence);
+        self.known.insert(place, Known::Closed { head, root });
     }
 
     /// Takes the next one; `open` reads its form and gives the hash it names as the one before.
@@ -306,7 +307,7 @@ impl Verifier {
         self.links.head()
     }
 
-    /// A root closed the chain at this head. Heads are to be told in their order, before the entries that they are of.
+    /// A root closed the chain at this head. To be told before the entries up to there are taken.
     pub fn expect(&mut self, head: Head, root: u64) {
         self.links.expect(head, root);
     }

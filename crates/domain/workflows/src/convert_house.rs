@@ -49,7 +49,9 @@ pub enum ConversionError {
     SourceLeft { begun_at: Timestamp },
     #[error("the store to copy to has records already: {count} of the kind {}; give an empty one", .kind.as_str())]
     TargetNotEmpty { kind: RecordKind, count: u64 },
-    #[error("the store to copy to takes part in another conversion, begun at {begun_at}; empty it, or give another one")]
+    #[error(
+        "the store to copy to takes part in another conversion, begun at {begun_at}; empty it, or give another one"
+    )]
     TargetOfAnother { begun_at: Timestamp },
     #[error("records cannot be written")]
     Write(#[source] WriteError),

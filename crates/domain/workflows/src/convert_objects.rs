@@ -116,7 +116,8 @@ impl ConvertObjects {
             staging.write(chunk).await?;
         }
         let staged = staging.seal().await?;
-        let as_kept = |named: &NamedObject| (staged.bytes(), staged.sha256()) == (named.object.bytes, named.object.sha256);
+        let as_kept =
+            |named: &NamedObject| (staged.bytes(), staged.sha256()) == (named.object.bytes, named.object.sha256);
         if named.is_some_and(|named| !as_kept(named)) {
             return Ok(false);
         }

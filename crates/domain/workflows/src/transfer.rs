@@ -103,12 +103,7 @@ impl RecordKind {
     pub const fn fades(self) -> bool {
         matches!(
             self,
-            Self::Invitation
-                | Self::Session
-                | Self::Challenge
-                | Self::AttemptCounter
-                | Self::CodeCounter
-                | Self::Claim
+            Self::Invitation | Self::Session | Self::Challenge | Self::AttemptCounter | Self::CodeCounter | Self::Claim
         )
     }
 }

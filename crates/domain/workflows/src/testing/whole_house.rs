@@ -13,9 +13,7 @@ use infirmary_auth::{
 use infirmary_diagnosis::{
     Content, Diagnosis, DiagnosisStatus, DiagnosisVersion, Price, Prices, Reasoned, Signature, Task,
 };
-use infirmary_financials::{
-    Allocation, Charge, Payment, PaymentMethod, Refund, Source as ChargeSource, Void,
-};
+use infirmary_financials::{Allocation, Charge, Payment, PaymentMethod, Refund, Source as ChargeSource, Void};
 use infirmary_imaging::{
     DicomAttributes, DicomUid, Image, ImageFacts, ImageFormat, Modality, PreviewState, Study, StudyDate,
 };
@@ -233,11 +231,8 @@ impl People {
         };
         let none = KeptFactors { authenticator: None, recovery: Vec::new() };
         let password = |text: &str| Some(PasswordHash::from_stored(text.to_owned()));
-        let account = |account: &Account, password, factors| HouseRecord::Account {
-            account: account.clone(),
-            password,
-            factors,
-        };
+        let account =
+            |account: &Account, password, factors| HouseRecord::Account { account: account.clone(), password, factors };
         records.push(account(&self.patient, password("$2b$12$of-the-patient"), factors));
         records.push(account(&self.doctor, Some(self.password.clone()), none.clone()));
         records.push(account(&self.invited, None, none));
@@ -296,7 +291,7 @@ impl People {
         };
         let decoy = Challenge {
             id: fresh_id(),
-            purpose: CodePurpose::Login,
+            purpose: CodePurpose::SignIn,
             account: None,
             phone: None,
             session: None,
@@ -575,8 +570,11 @@ impl Books {
             voided,
         };
         let (ada, bob) = (people.ada.id, people.bob.id);
-        let of_study =
-            |study: &Study, diagnosis: &Diagnosis| ChargeSource::Study { study: study.id, diagnosis: diagnosis.id, author };
+        let of_study = |study: &Study, diagnosis: &Diagnosis| ChargeSource::Study {
+            study: study.id,
+            diagnosis: diagnosis.id,
+            author,
+        };
         let of_report =
             |report: &Report| ChargeSource::Report { report: report.id, diagnosis: report.diagnosis, author };
         let studied = charge(ada, of_study(&care.study, &care.amended), Some("CT"), 10_000, 30, None);
@@ -643,12 +641,8 @@ fn messages(care: &Care) -> (Vec<HouseRecord>, KeptMessage) {
         failure: None,
     };
     let report = Some(care.typeset.id);
-    let kept = |message, code: Option<&str>, takes| KeptMessage {
-        message,
-        code: code.map(Into::into),
-        due: at(90),
-        takes,
-    };
+    let kept =
+        |message, code: Option<&str>, takes| KeptMessage { message, code: code.map(Into::into), due: at(90), takes };
     let code = kept(message(MessageKind::OneTimeCode, None, MessageState::Pending, 0, 80), Some("012345"), 0);
     let delivered = Message {
         provider_id: ProviderId::parse("wamid.HBgN").ok(),

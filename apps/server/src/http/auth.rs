@@ -19,7 +19,7 @@ use super::{
     access::Access,
     accounts::AccountBody,
     codes::ChallengeBody,
-    extract::{Body, From as CalledFrom, IfMatch, PathId, SignedIn, etag},
+    extract::{Body, From as CalledFrom, IfMatch, OwnAccount, PathId, SignedIn, etag},
     patients::Sex,
     problem::{Problem, ProblemBody},
 };
@@ -334,8 +334,7 @@ async fn accept_invitation(
 /// The own account
 #[utoipa::path(tag = "Accounts and access", security(("token" = [])), responses((status = 200, body = AccountBody)))]
 #[get("/v1/me")]
-async fn me(app: web::Data<App>, SignedIn(caller): SignedIn) -> Result<HttpResponse, Problem> {
-    let account = app.auth.queries.me(&caller).await?;
+async fn me(OwnAccount(account): OwnAccount) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().insert_header(etag(account.version)).json(AccountBody::from(&account)))
 }
 

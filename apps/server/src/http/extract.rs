@@ -9,6 +9,7 @@ use actix_web::{
     web,
 };
 use futures_util::StreamExt;
+use infirmary_auth::Account;
 use infirmary_kernel::{
     Caller, Cursor, FieldError, Fingerprint, Id, Idempotency, IdempotencyKey, Invalid, Limit, Origin, PageRequest,
     Receipt,
@@ -43,12 +44,33 @@ impl FromRequest for SignedIn {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let app = app(&request)?;
-            let token = bearer(&request).ok_or_else(Problem::unauthenticated)?;
-            let origin = edge::origin(&request, &app.trusted_proxies);
+            let (app, token, origin) = credentials(&request)?;
             Ok(Self(app.auth.authenticate.run(token, origin).await?))
         })
     }
+}
+
+/// The own account of whoever holds the access token of a living session.
+pub struct OwnAccount(pub Account);
+
+impl FromRequest for OwnAccount {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let (app, token, origin) = credentials(&request)?;
+            Ok(Self(app.auth.authenticate.own_account(token, origin).await?))
+        })
+    }
+}
+
+fn credentials(request: &HttpRequest) -> Result<(web::Data<App>, &str, Origin), Problem> {
+    let app = app(request)?;
+    let token = bearer(request).ok_or_else(Problem::unauthenticated)?;
+    let origin = edge::origin(request, &app.trusted_proxies);
+    Ok((app, token, origin))
 }
 
 /// Whoever holds the access token of a living session, or nobody when none is given. A bad token is refused, not ignored.

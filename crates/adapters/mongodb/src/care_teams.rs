@@ -27,6 +27,22 @@ pub(crate) fn given_to(mut filter: Document, reader: Option<AccountId>) -> Docum
     filter
 }
 
+/// What keeps, of a list of what has a `patient`, that of the patients who are given to the reader: one look at each by its
+/// key, where the list is made, so that a page is full whatever is kept from it.
+pub(crate) fn given_patients(reader: Option<AccountId>) -> Vec<Document> {
+    if reader.is_none() {
+        return Vec::new();
+    }
+    let given = doc! {
+        "from": PATIENTS.name,
+        "localField": "patient",
+        "foreignField": "_id",
+        "pipeline": [{ "$match": given_to(doc! {}, reader) }, { "$project": { "_id": 1 } }],
+        "as": "given",
+    };
+    vec![doc! { "$lookup": given }, doc! { "$match": { "given": { "$ne": [] } } }, doc! { "$unset": "given" }]
+}
+
 #[async_trait]
 impl Confidentiality for MongoStore {
     async fn standing(

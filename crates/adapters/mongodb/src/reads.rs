@@ -5,7 +5,7 @@ use infirmary_kernel::{PageRequest, StoreError};
 use mongodb::{
     ClientSession,
     bson::{Document, RawDocumentBuf, doc},
-    options::{Hint, ReadConcern},
+    options::{Hint, ReadConcern, SessionOptions},
 };
 
 use crate::{
@@ -23,6 +23,20 @@ pub(crate) struct Query {
     /// At most so many.
     pub(crate) limit: usize,
     pub(crate) index: &'static str,
+}
+
+impl Query {
+    /// As a pipeline. What passes `kept` counts for the limit, and goes through `then`.
+    fn pipeline(&self, kept: Vec<Document>, then: Vec<Document>) -> Vec<Document> {
+        let mut stages = vec![doc! { "$match": &self.filter }];
+        if !self.sort.is_empty() {
+            stages.push(doc! { "$sort": &self.sort });
+        }
+        stages.extend(kept);
+        stages.push(doc! { "$limit": self.limit as i64 });
+        stages.extend(then);
+        stages
+    }
 }
 
 impl Collection {
@@ -78,6 +92,27 @@ impl MongoStore {
         .await
     }
 
+    /// For a query that also looks into other collections.
+    pub(crate) async fn find_through(
+        &self,
+        collection: &Collection,
+        query: Query,
+        kept: Vec<Document>,
+        then: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered(async {
+            self.documents(collection)
+                .aggregate(query.pipeline(kept, then))
+                .hint(collection.hint(query.index))
+                .max_time(QUERY_TIMEOUT)
+                .with_type::<RawDocumentBuf>()
+                .await?
+                .try_collect()
+                .await
+        })
+        .await
+    }
+
     /// For several queries that are to see the store at one moment.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
         let session = answered(async { self.client().start_session().snapshot(true).await }).await?;
@@ -91,7 +126,37 @@ pub(crate) struct Snapshot<'a> {
     session: ClientSession,
 }
 
-impl Snapshot<'_> {
+impl<'a> Snapshot<'a> {
+    /// Another one of the same moment, once a query was made: so that several can be asked at once.
+    pub(crate) async fn beside(&self) -> Result<Self, StoreError> {
+        let options = SessionOptions::builder().snapshot(true).snapshot_time(self.session.snapshot_time()).build();
+        let session = answered(async { self.store.client().start_session().with_options(options).await }).await?;
+        Ok(Self { store: self.store, session })
+    }
+
+    pub(crate) async fn find_through(
+        &mut self,
+        collection: &Collection,
+        query: Query,
+        kept: Vec<Document>,
+        then: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered(async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(query.pipeline(kept, then))
+                .hint(collection.hint(query.index))
+                .max_time(QUERY_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+
     pub(crate) async fn find(
         &mut self,
         collection: &Collection,

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use infirmary_auth::law;
+use infirmary_diagnosis::{Diagnosis, Task};
+use infirmary_financials::Charge;
+use infirmary_reports::Report;
 use mongodb::{
     Database, IndexModel,
     bson::{Document, doc},
@@ -29,6 +32,10 @@ pub(crate) enum Kind {
     Plain,
     /// Entries are only of documents that have the first field.
     Sparse,
+    /// The same of several fields, others of which are always there.
+    Where {
+        field: &'static str,
+    },
     /// A law of uniqueness, under the name that a port has for it. Of a field that may be absent: [`Kind::UniqueWhere`].
     Unique {
         law: &'static str,
@@ -51,6 +58,14 @@ impl Index {
 
     pub(crate) const fn sparse(name: &'static str, keys: &'static [(&'static str, i32)]) -> Self {
         Self { name, keys, kind: Kind::Sparse }
+    }
+
+    pub(crate) const fn plain_where(
+        field: &'static str,
+        name: &'static str,
+        keys: &'static [(&'static str, i32)],
+    ) -> Self {
+        Self { name, keys, kind: Kind::Where { field } }
     }
 
     pub(crate) const fn unique(name: &'static str, keys: &'static [(&'static str, i32)], law: &'static str) -> Self {
@@ -78,13 +93,15 @@ impl Index {
     fn model(&self) -> IndexModel {
         let mut options = IndexOptions::default();
         options.name = Some(self.name.to_owned());
+        let having = |field: &str| Some(doc! { field: { "$exists": true } });
         match self.kind {
             Kind::Plain => {}
             Kind::Sparse => options.sparse = Some(true),
+            Kind::Where { field } => options.partial_filter_expression = having(field),
             Kind::Unique { .. } => options.unique = Some(true),
             Kind::UniqueWhere { field, .. } => {
                 options.unique = Some(true);
-                options.partial_filter_expression = Some(doc! { field: { "$exists": true } });
+                options.partial_filter_expression = having(field);
             }
             Kind::Expiring { after_seconds } => options.expire_after = Some(Duration::from_secs(after_seconds)),
         }
@@ -163,6 +180,60 @@ pub(crate) static EMERGENCY_ACCESSES: Collection = Collection {
 pub(crate) static PATIENT_WORDS: Collection =
     Collection { name: "patient_words", indexes: &[Index::plain("word", &[("word", 1), ("patient", 1)])] };
 
+/// `study_uid` and `performed_on` are there when its DICOM images have them. A study never changes.
+pub(crate) static STUDIES: Collection = Collection {
+    name: "studies",
+    indexes: &[Index::plain("patient", &[("patient", 1), ("recorded_at", -1), ("_id", -1)])],
+};
+
+/// `object`, `bytes` and `sha256` are of what is kept ([`crate::objects`]); `no_preview` is the reason why there is nothing to
+/// look at, and `dicom` what a DICOM file says of itself. An image never changes.
+pub(crate) static IMAGES: Collection =
+    Collection { name: "images", indexes: &[Index::plain("study", &[("study", 1), ("position", 1)])] };
+
+/// What it says (`disease`, `findings`, `conditions`) lies beside the rest. `updated` and `confirmed` say `by` and `at`;
+/// `amendment` and `retraction` the `reason`, too. `turns` counts the transactions that depend on its version.
+///
+/// Laws of what belongs to a patient have the patient first: so such a collection can be sharded by it.
+pub(crate) static DIAGNOSES: Collection = Collection {
+    name: "diagnoses",
+    indexes: &[
+        Index::unique_where("study", "one_of_study", &[("patient", 1), ("study", 1)], Diagnosis::ONE_FOR_A_STUDY),
+        Index::sparse("study", &[("study", 1)]),
+        Index::plain("patient", &[("patient", 1), ("recorded_at", -1), ("_id", -1)]),
+        Index::plain("author", &[("author", 1), ("recorded_at", -1), ("_id", -1)]),
+        Index::plain("status", &[("status", 1), ("recorded_at", -1), ("_id", -1)]),
+        Index::plain("time", &[("recorded_at", -1), ("_id", -1)]),
+    ],
+};
+
+/// What each version said; `_id` is diagnosis and version. They are added only. `made` says `by` and `at`.
+pub(crate) static DIAGNOSIS_VERSIONS: Collection = Collection {
+    name: "diagnosis_versions",
+    indexes: &[Index::plain("diagnosis", &[("diagnosis", 1), ("version", -1)])],
+};
+
+/// `prices` are in the order of time: `amount`, `currency`, `from`, and `until` when they end.
+pub(crate) static TASKS: Collection =
+    Collection { name: "tasks", indexes: &[Index::unique("code", &[("code", 1)], Task::ONE_FOR_A_CODE)] };
+
+/// Whether a report is current follows from the version that its diagnosis has; no document keeps it. `object`, `bytes` and
+/// `sha256` are of the PDF; `file_name` is of one that was `uploaded`. `code` is 128 bits that were drawn: no two are alike.
+pub(crate) static REPORTS: Collection = Collection {
+    name: "reports",
+    indexes: &[
+        Index::unique(
+            "one_of_version",
+            &[("patient", 1), ("diagnosis", 1), ("diagnosis_version", 1)],
+            Report::ONE_FOR_A_VERSION,
+        ),
+        Index::plain("diagnosis", &[("diagnosis", 1), ("diagnosis_version", -1)]),
+        Index::plain("patient", &[("patient", 1), ("issued_at", -1), ("_id", -1)]),
+        Index::plain("time", &[("issued_at", -1), ("_id", -1)]),
+        Index::plain("code", &[("code", 1)]),
+    ],
+};
+
 /// Numbers that are given once; `_id` says what for.
 pub(crate) static COUNTERS: Collection = Collection { name: "counters", indexes: &[] };
 
@@ -185,6 +256,59 @@ pub(crate) static AUDIT_CHAINS: Collection = Collection { name: "audit_chains", 
 
 /// `_id` is the place of the root. `closed` has the place in each chain that any root up to this one has closed.
 pub(crate) static AUDIT_ROOTS: Collection = Collection { name: "audit_roots", indexes: &[] };
+
+/// `study`, `report`, `diagnosis` and `author` are of the source, and none of them is there when the charge is by hand. `amount`
+/// is minor units of `currency`, as are `paid` and `refunded`, the sums of what payments put on the charge and refunds took off
+/// it, and `outstanding`, which is amount − paid + refunded, and 0 when it is void. `status` (`open`, `paid`, `void`) follows
+/// from these. They change in the transaction of the payment, refund or void, where they still are as it read them.
+/// `voided_at`, `voided_by` and `void_reason` are there when it is void.
+///
+/// Uniqueness is within the patient, of whom a study and a diagnosis are: so charges can be sharded by patient.
+pub(crate) static CHARGES: Collection = Collection {
+    name: "charges",
+    indexes: &[
+        Index::unique_where(
+            "study",
+            "task_of_study",
+            &[("patient", 1), ("study", 1), ("task", 1)],
+            Charge::ONE_FOR_A_TASK_OF_A_STUDY,
+        ),
+        Index::unique_where(
+            "report",
+            "report_on_diagnosis",
+            &[("patient", 1), ("diagnosis", 1)],
+            Charge::ONE_FOR_THE_REPORT_ON_A_DIAGNOSIS,
+        ),
+        Index::sparse("study", &[("study", 1)]),
+        Index::sparse("diagnosis", &[("diagnosis", 1)]),
+        Index::plain("patient", &[("patient", 1), ("charged_at", -1), ("_id", -1)]),
+        Index::plain("patient_status", &[("patient", 1), ("status", 1), ("charged_at", 1), ("_id", 1)]),
+        Index::plain("time", &[("charged_at", -1), ("_id", -1)]),
+        Index::plain("status", &[("status", 1), ("charged_at", -1), ("_id", -1)]),
+        Index::plain_where("author", "author", &[("author", 1), ("charged_at", -1), ("_id", -1)]),
+        Index::sparse("voided", &[("voided_at", 1)]),
+    ],
+};
+
+/// `allocations`, oldest charge first: each with `charge`, `amount`, and the `task` of the charge when that has one. `refunded`
+/// is the sum of the refunds: each changes it, so that those of one payment see each other.
+pub(crate) static PAYMENTS: Collection = Collection {
+    name: "payments",
+    indexes: &[
+        Index::plain("patient", &[("patient", 1), ("received_at", -1), ("_id", -1)]),
+        Index::plain("time", &[("received_at", -1), ("_id", -1)]),
+    ],
+};
+
+/// `patient`, `currency` and `method` are those of the `payment`. `allocations`, newest charge first, are as those of a payment.
+pub(crate) static REFUNDS: Collection = Collection {
+    name: "refunds",
+    indexes: &[
+        Index::plain("payment", &[("payment", 1), ("refunded_at", 1), ("_id", 1)]),
+        Index::plain("patient", &[("patient", 1), ("refunded_at", -1), ("_id", -1)]),
+        Index::plain("time", &[("refunded_at", -1), ("_id", -1)]),
+    ],
+};
 
 /// `_id` is account and key.
 pub(crate) static CLAIMS: Collection = Collection {
@@ -221,11 +345,20 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
     &PATIENTS,
     &PATIENT_WORDS,
     &EMERGENCY_ACCESSES,
+    &STUDIES,
+    &IMAGES,
+    &DIAGNOSES,
+    &DIAGNOSIS_VERSIONS,
+    &TASKS,
+    &REPORTS,
     &COUNTERS,
     &TURNS,
     &AUDIT,
     &AUDIT_CHAINS,
     &AUDIT_ROOTS,
+    &CHARGES,
+    &PAYMENTS,
+    &REFUNDS,
     &CLAIMS,
     &MESSAGES,
     &LEASES,
@@ -237,7 +370,7 @@ pub(crate) fn law(collection: &str, index: &str) -> Option<&'static str> {
     let collection = COLLECTIONS.iter().find(|known| known.name == collection)?;
     collection.indexes.iter().find(|known| known.name == index).and_then(|index| match index.kind {
         Kind::Unique { law } | Kind::UniqueWhere { law, .. } => Some(law),
-        Kind::Plain | Kind::Sparse | Kind::Expiring { .. } => None,
+        Kind::Plain | Kind::Sparse | Kind::Where { .. } | Kind::Expiring { .. } => None,
     })
 }
 

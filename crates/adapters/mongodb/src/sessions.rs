@@ -116,20 +116,10 @@ impl SessionStore for MongoStore {
     async fn live(&self, session: SessionId) -> Result<Option<LiveSession>, StoreError> {
         let found = self.aggregate(&SESSIONS, with_account(doc! { "_id": id(session) })).await?;
         let Some(session) = found.first() else { return Ok(None) };
-        let Some(account) = session.documents("of")?.first().map(|found| accounts::account(found)).transpose()? else {
-            return Ok(None);
-        };
-        if !account.is_active() {
-            return Ok(None);
-        }
-        Ok(Some(LiveSession {
-            account: account.id,
-            role: account.role,
-            patient: account.patient,
-            authenticated_at: session.time("authenticated_at")?,
-            expires_at: session.time("expires_at")?,
-            second_factor: account.factors.any(),
-        }))
+        let account = session.documents("of")?.first().map(|found| accounts::account(found)).transpose()?;
+        let Some(account) = account.filter(Account::is_active) else { return Ok(None) };
+        let (authenticated_at, expires_at) = (session.time("authenticated_at")?, session.time("expires_at")?);
+        Ok(Some(LiveSession { account, authenticated_at, expires_at }))
     }
 
     async fn find(&self, session: SessionId) -> Result<Option<(Session, Account)>, StoreError> {

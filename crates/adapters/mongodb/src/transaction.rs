@@ -341,6 +341,28 @@ impl<'a> Transaction<'a> {
         Ok(self.done(updated)?.matched_count > 0)
     }
 
+    /// One command for all of them; whether there was a document for each.
+    pub(crate) async fn update_each(
+        &mut self,
+        collection: &Collection,
+        updates: Vec<(Document, Document)>,
+    ) -> Result<bool, WriteError> {
+        if updates.is_empty() {
+            return Ok(true);
+        }
+        let wanted = updates.len() as i64;
+        let statements: Vec<Document> = updates.into_iter().map(|(q, u)| doc! { "q": q, "u": u }).collect();
+        let command = doc! { "update": collection.name, "updates": statements };
+        let updated = self.store.database().run_command(command).session(&mut self.session).await;
+        let updated = self.done(updated)?;
+        if let Ok(errors) = updated.get_array("writeErrors") {
+            let code = errors.first().and_then(|error| error.as_document()?.get_i32("code").ok()).unwrap_or(0);
+            return Err(unavailable(format!("the database refused a write ({code})")));
+        }
+        let found = updated.get("n").and_then(|n| n.as_i64().or_else(|| n.as_i32().map(i64::from)));
+        Ok(found == Some(wanted))
+    }
+
     pub(crate) async fn update_all(
         &mut self,
         collection: &Collection,

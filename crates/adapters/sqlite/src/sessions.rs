@@ -75,17 +75,14 @@ impl SessionStore for SqliteStore {
         self.look_up(move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT a.id, a.role, a.patient, s.authenticated_at, s.expires_at, a.totp OR a.whatsapp
-                     FROM sessions s JOIN accounts a ON a.id = s.account WHERE s.id = ? AND a.state = 'active'",
+                    "SELECT a.*, s.authenticated_at, s.expires_at FROM sessions s JOIN accounts a ON a.id = s.account
+                     WHERE s.id = ? AND a.state = 'active'",
                 )?
                 .query_row([blob(session)], |row| {
                     Ok(LiveSession {
-                        account: row.id(0)?,
-                        role: row.parsed(1, str::parse)?,
-                        patient: row.optional_id(2)?,
-                        authenticated_at: row.time(3)?,
-                        expires_at: row.time(4)?,
-                        second_factor: row.get(5)?,
+                        account: accounts::account(row)?,
+                        authenticated_at: row.time("authenticated_at")?,
+                        expires_at: row.time("expires_at")?,
                     })
                 })
                 .optional()

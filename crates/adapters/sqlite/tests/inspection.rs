@@ -1,71 +1,17 @@
-//! The laws of the inspection of a store; what it finds wrong is tried on whole houses, by the command line.
+//! What the laws of an inspection do not tell of: a store that is opened to be read, and its copy.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
-mod common;
-
-use infirmary_imaging::testing::study_now;
-use infirmary_kernel::{
-    Journal,
-    testing::{fresh_id, trail},
-};
+use infirmary_kernel::{Journal, testing::trail};
 use infirmary_sqlite::{OpenError, SqliteStore};
-use infirmary_workflows::{Inspection, ObjectOwner, ReportIssuer, StudyRecorder};
+use infirmary_workflows::{HouseCounts, Inspection, testing::inspection_laws::furnished};
 use tempfile::TempDir;
 
-/// Two studies of three images each, and a report.
 async fn filled() -> (SqliteStore, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("infirmary.db"), 1).unwrap();
-    let patient = fresh_id();
-    common::register(&store, patient).await;
-    for _ in 0..2 {
-        let found = study_now(patient, 3);
-        let recorded = common::recorded(found.study, found.images, true);
-        let diagnosis = recorded.record.diagnosis.clone();
-        store.record_study(recorded).await.unwrap();
-        if store.counts().await.unwrap().reports == 0 {
-            let report = infirmary_reports::testing::report(patient, diagnosis.id, 1, diagnosis.recorded_at);
-            store.issue_report(common::issued(report)).await.unwrap();
-        }
-    }
+    furnished(&store).await;
     (store, folder)
-}
-
-#[tokio::test]
-async fn every_object_is_given_once_whatever_the_size_of_the_batch() {
-    let (store, _folder) = filled().await;
-    let all = store.objects(None, 100).await.unwrap();
-    assert_eq!(all.len(), 7);
-    assert!(all.is_sorted_by_key(|named| named.owner));
-    for most in 1..=8 {
-        let mut found = Vec::new();
-        loop {
-            let batch = store.objects(found.last().map(|last: &infirmary_workflows::NamedObject| last.owner), most);
-            let batch = batch.await.unwrap();
-            assert!(batch.len() <= most);
-            if batch.is_empty() {
-                break;
-            }
-            found.extend(batch);
-        }
-        assert_eq!(found, all, "{most} at once");
-    }
-}
-
-#[tokio::test]
-async fn an_owner_is_known_by_its_row_and_rows_are_counted() {
-    let (store, _folder) = filled().await;
-    let owners: Vec<_> = store.objects(None, 100).await.unwrap().into_iter().map(|named| named.owner).collect();
-    let strangers = [ObjectOwner::Image(fresh_id()), ObjectOwner::Report(fresh_id())];
-    let mut known = store.known(&[owners.as_slice(), &strangers].concat()).await.unwrap();
-    known.sort_unstable();
-    assert_eq!(known, owners);
-    let counts = store.counts().await.unwrap();
-    assert_eq!((counts.patients, counts.studies, counts.images, counts.diagnoses, counts.reports), (1, 2, 6, 2, 1));
-    assert_eq!((counts.charges, counts.payments, counts.refunds, counts.objects()), (5, 0, 0, 7));
-    let bytes: u64 = store.objects(None, 100).await.unwrap().iter().map(|named| named.object.bytes).sum();
-    assert_eq!(counts.object_bytes, bytes);
 }
 
 #[tokio::test]
@@ -107,5 +53,5 @@ async fn a_snapshot_is_of_one_moment_while_others_write() {
     assert_eq!(verification.fault, None);
     let (copied, now) = (copy.counts().await.unwrap(), store.counts().await.unwrap());
     assert_eq!(copied.audit_entries, verification.head.sequence);
-    assert_eq!(infirmary_workflows::HouseCounts { audit_entries: now.audit_entries, ..copied }, now);
+    assert_eq!(HouseCounts { audit_entries: now.audit_entries, ..copied }, now);
 }

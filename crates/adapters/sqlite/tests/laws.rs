@@ -2,10 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
-mod common;
-
 use infirmary_kernel::{PatientId, testing::fresh_id};
 use infirmary_sqlite::SqliteStore;
+use infirmary_workflows::testing::register;
 use tempfile::TempDir;
 
 async fn store() -> (SqliteStore, TempDir) {
@@ -27,6 +26,21 @@ mod care_teams {
 mod registry {
     use super::store;
     infirmary_workflows::registry_laws!(store);
+}
+
+mod records {
+    use super::store;
+    infirmary_workflows::record_laws!(store);
+}
+
+mod import {
+    use super::store;
+    infirmary_workflows::import_laws!(store);
+}
+
+mod inspection {
+    use super::store;
+    infirmary_workflows::inspection_laws!(store);
 }
 
 mod restrictions {
@@ -80,7 +94,7 @@ mod audit {
 /// A patient of the registry, for what has to be about one.
 async fn registered(store: &SqliteStore) -> PatientId {
     let id = fresh_id();
-    common::register(store, id).await;
+    register(store, id).await;
     id
 }
 
@@ -134,10 +148,11 @@ mod imaging {
     use async_trait::async_trait;
     use infirmary_imaging::{FoundStudy, testing::Seed};
     use infirmary_sqlite::SqliteStore;
-    use infirmary_workflows::StudyRecorder;
+    use infirmary_workflows::{
+        StudyRecorder,
+        testing::{recorded, register},
+    };
     use tempfile::TempDir;
-
-    use crate::common;
 
     struct House {
         store: SqliteStore,
@@ -147,8 +162,8 @@ mod imaging {
     #[async_trait]
     impl Seed for House {
         async fn study(&self, found: &FoundStudy) {
-            common::register(&self.store, found.study.patient).await;
-            let recorded = common::recorded(found.study.clone(), found.images.clone(), found.released);
+            register(&self.store, found.study.patient).await;
+            let recorded = recorded(found.study.clone(), found.images.clone(), found.released);
             self.store.record_study(recorded).await.unwrap();
         }
     }
@@ -170,10 +185,11 @@ mod reports {
     };
     use infirmary_reports::{Report, ReportStore, testing::laws::ReportHouse};
     use infirmary_sqlite::SqliteStore;
-    use infirmary_workflows::ReportIssuer;
+    use infirmary_workflows::{
+        ReportIssuer,
+        testing::{confirmed, issued, register},
+    };
     use tempfile::TempDir;
-
-    use crate::common;
 
     struct House(SqliteStore);
 
@@ -185,12 +201,12 @@ mod reports {
 
         async fn issue(&self, report: &Report) {
             if DiagnosisStore::find(&self.0, report.diagnosis).await.unwrap().is_none() {
-                common::register(&self.0, report.patient).await;
-                let diagnosis = common::confirmed(report.diagnosis, report.patient, fresh_id());
+                register(&self.0, report.patient).await;
+                let diagnosis = confirmed(report.diagnosis, report.patient, fresh_id());
                 let trail = trail(Action::DIAGNOSIS_RECORD);
                 self.0.record(RecordedDiagnosis { diagnosis, trail }).await.unwrap();
             }
-            self.0.issue_report(common::issued(report.clone())).await.unwrap();
+            self.0.issue_report(issued(report.clone())).await.unwrap();
         }
 
         async fn amend(&self, diagnosis: DiagnosisId, version: u32) {

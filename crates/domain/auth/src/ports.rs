@@ -153,7 +153,7 @@ pub struct ConfirmedSession {
 /// - `confirm` makes `at` the time at which the person last proved who they are; `Stale`, and nothing changes, when the
 ///   account has no such session, is not active, has a second factor, or its stored password is not `proved`.
 /// - `end` removes the session of that account; `Stale` when it has no such session.
-/// - `live` gives a session with what its account is at this moment, and nothing when the session has ended or the account
+/// - `live` gives a session with its account as it is at this moment, and nothing when the session has ended or the account
 ///   is not active. Every write that ends a session holds for every `live` that begins after its acknowledgement.
 /// - `of_account` gives the sessions of an account, newest first.
 #[cfg_attr(feature = "test-support", mockall::automock)]

@@ -1,10 +1,12 @@
 use std::{fmt, net::IpAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use infirmary_kernel::{AccountId, Entropy, Origin, PatientId, Role, SessionId, Sha256Digest, Signer, Timestamp};
+use infirmary_kernel::{AccountId, Entropy, Origin, SessionId, Sha256Digest, Signer, Timestamp};
 use secrecy::SecretString;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
+
+use crate::Account;
 
 /// A stay of somebody who signed in. It is a row while it lives; ending it removes the row.
 ///
@@ -193,15 +195,11 @@ impl fmt::Debug for RefreshToken {
 }
 
 /// What each request asks the store for: whether the session lives, and who its account is at this moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSession {
-    pub account: AccountId,
-    pub role: Role,
-    pub patient: Option<PatientId>,
+    pub account: Account,
     pub authenticated_at: Timestamp,
     pub expires_at: Timestamp,
-    /// Whether the account has any second factor.
-    pub second_factor: bool,
 }
 
 #[cfg(test)]

@@ -555,6 +555,7 @@ async fn where_a_second_factor_is_asked_of_staff_who_has_none_can_only_set_one_u
         }
     }
     house.queries().me(&admin).await.unwrap();
+    house.own_account(access(&tokens)).await.unwrap();
     assert!(house.factors().view(&admin).await.unwrap().required);
     house.enrol(&admin).await;
     let enrolled = house.authenticate(access(&tokens)).await.unwrap();

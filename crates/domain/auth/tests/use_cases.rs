@@ -437,12 +437,15 @@ async fn an_own_account_is_read_and_changed_and_a_phone_needs_a_fresh_proof() {
     let house = House::default();
     house.add("p@example.org", Role::Patient).await;
     let caller = house.caller("p@example.org").await;
+    let tokens = house.login("p@example.org", PASSWORD).await.unwrap();
     let changing = ChangeMe { gate: house.gate.clone(), accounts: house.store.clone() };
     let name = PersonName::parse("Ada King").ok();
     let changed = changing.run(&caller, 1, name.clone(), Some(None)).await.unwrap();
     assert_eq!((changed.phone.clone(), changed.version), (None, 2));
     assert_eq!(house.last_event().fields, ["name", "phone"]);
     assert_eq!(house.queries().me(&caller).await.unwrap(), changed);
+    assert_eq!(house.own_account(access(&tokens)).await.unwrap(), changed);
+    assert!(matches!(house.own_account("").await, Err(AuthError::Unauthenticated)));
     assert_eq!(changing.run(&caller, 2, name.clone(), None).await.unwrap().version, 2, "nothing is different");
     assert!(matches!(changing.run(&caller, 1, name, None).await, Err(AuthError::Write(WriteError::Stale))));
     house.advance(16 * 60);

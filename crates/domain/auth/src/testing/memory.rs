@@ -261,15 +261,9 @@ impl SessionStore for MemoryAuth {
     async fn live(&self, session: SessionId) -> Result<Option<LiveSession>, StoreError> {
         let rows = locked(&self.rows);
         Ok(rows.sessions.get(&session).and_then(|session| {
-            let account = rows.accounts.get(&session.account).filter(|account| account.is_active())?;
-            Some(LiveSession {
-                account: account.id,
-                role: account.role,
-                patient: account.patient,
-                authenticated_at: session.authenticated_at,
-                expires_at: session.expires_at,
-                second_factor: account.factors.any(),
-            })
+            let account = rows.accounts.get(&session.account).filter(|account| account.is_active())?.clone();
+            let (authenticated_at, expires_at) = (session.authenticated_at, session.expires_at);
+            Some(LiveSession { account, authenticated_at, expires_at })
         }))
     }
 

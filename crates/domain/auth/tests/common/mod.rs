@@ -167,11 +167,17 @@ impl House {
         Queries { gate: self.gate.clone(), accounts: self.store.clone(), sessions: self.store.clone() }
     }
 
-    pub async fn authenticate(&self, token: &str) -> Result<Caller, AuthError> {
+    fn authenticates(&self) -> Authenticate {
         let gate = self.gate.clone();
         let sessions = self.store.clone();
         let factor_policy = self.factor_policy;
-        Authenticate { gate, tokens: Arc::new(PlainTokens), sessions, factor_policy }.run(token, origin()).await
+        Authenticate { gate, tokens: Arc::new(PlainTokens), sessions, factor_policy }
+    }
+    pub async fn authenticate(&self, token: &str) -> Result<Caller, AuthError> {
+        self.authenticates().run(token, origin()).await
+    }
+    pub async fn own_account(&self, token: &str) -> Result<Account, AuthError> {
+        self.authenticates().own_account(token, origin()).await
     }
 
     /// An account with [`PASSWORD`].

@@ -14,6 +14,7 @@ use infirmary_kernel::{
 };
 use infirmary_patients::{Mrn, Patient, PatientStore, testing::patient};
 
+use super::entries;
 use crate::{RegisteredAccount, Registry};
 
 pub use infirmary_kernel::testing::made;
@@ -39,10 +40,6 @@ macro_rules! registry_laws {
 pub trait House: Registry + AccountStore + SessionStore + PatientStore + AuditLog {}
 impl<S: Registry + AccountStore + SessionStore + PatientStore + AuditLog> House for S {}
 
-async fn entries(store: &impl House) -> u64 {
-    store.heads().await.unwrap().chains.iter().map(|chain| chain.head.sequence).sum()
-}
-
 fn session(account: &Account) -> Session {
     Session {
         id: fresh_id(),
@@ -58,7 +55,7 @@ fn session(account: &Account) -> Session {
     }
 }
 
-fn registered(email: &str, mrn: Mrn) -> RegisteredAccount {
+pub(super) fn registered(email: &str, mrn: Mrn) -> RegisteredAccount {
     let record = fresh_id();
     let account = Account { patient: Some(record), ..account(email, Role::Patient) };
     let patient = Patient { id: record, account: Some(account.id), ..patient("Ada Lovelace", mrn) };

@@ -7,24 +7,24 @@ pub use infirmary_kernel::testing::made;
 
 use std::time::Duration;
 
-use infirmary_auth::{AccountStore, NewAccount, PasswordHash, testing::account};
 use infirmary_diagnosis::{
     Diagnosis, DiagnosisFilter, DiagnosisStatus, DiagnosisStore, NewDiagnosis, testing::content,
 };
-use infirmary_financials::{Charge, ChargeFilter, LedgerQueries, Source};
+use infirmary_financials::{Charge, ChargeFilter, Source};
 use infirmary_imaging::testing::study;
 use infirmary_kernel::{
-    AccountId, Action, Clock, Currency, DiagnosisId, Limit, Money, Page, PageRequest, PatientId, ReportId, Role,
-    StoreError, TaskCode, Timestamp,
+    AccountId, Action, Clock, Currency, DiagnosisId, Limit, Money, Page, PageRequest, PatientId, ReportId, StoreError,
+    TaskCode, Timestamp,
     testing::{ManualClock, fresh_id, trail},
 };
 use infirmary_patients::{
-    AddedMember, CareTeamMember, CareTeamStore, ChangedPatient, Patient, PatientStore, RegisteredPatient,
-    RemovedMember, testing::patient,
+    AddedMember, CareTeamMember, ChangedPatient, Patient, PatientStore, RegisteredPatient, RemovedMember,
+    testing::patient,
 };
 use infirmary_reports::{ReportFilter, ReportStore, testing::report};
 
-use crate::{IssuedReport, Overview, RecordedStudy, ReportIssuer, StudyRecord, StudyRecorder};
+use super::{Hospital, doctor};
+use crate::{IssuedReport, Overview, RecordedStudy, StudyRecord};
 
 #[macro_export]
 macro_rules! restriction_laws {
@@ -42,42 +42,8 @@ macro_rules! restriction_laws {
     };
 }
 
-/// The store of a hospital.
-pub trait Hospital:
-    AccountStore
-    + PatientStore
-    + CareTeamStore
-    + StudyRecorder
-    + ReportIssuer
-    + DiagnosisStore
-    + Overview
-    + ReportStore
-    + LedgerQueries
-{
-}
-impl<S> Hospital for S where
-    S: AccountStore
-        + PatientStore
-        + CareTeamStore
-        + StudyRecorder
-        + ReportIssuer
-        + DiagnosisStore
-        + Overview
-        + ReportStore
-        + LedgerQueries
-{
-}
-
 fn at(minutes: u64) -> Timestamp {
     ManualClock::default().now().plus(Duration::from_secs(minutes * 60))
-}
-
-async fn doctor(store: &impl Hospital) -> AccountId {
-    let account = account(&format!("{}@example.org", fresh_id::<()>()), Role::Doctor);
-    let id = account.id;
-    let new = NewAccount { account, password: PasswordHash::from_stored("x".to_owned()), session: None };
-    AccountStore::create(store, new, trail(Action::ACCOUNT_REGISTER)).await.unwrap();
-    id
 }
 
 /// A patient with a study, its diagnosis, a report on that, and a charge for each.
@@ -128,14 +94,14 @@ async fn diagnoses(store: &impl Hospital, filter: DiagnosisFilter) -> Vec<Diagno
 }
 
 pub async fn a_reader_is_given_the_restricted_records_of_their_care_teams_and_all_that_are_open(store: &impl Hospital) {
-    let author = doctor(store).await;
+    let author = doctor(store, "Ada").await;
     let (open, of_open, report_of_open) = treated(store, author, 1).await;
     let (ada, of_ada, report_of_ada) = treated(store, author, 2).await;
     let (eve, of_eve, report_of_eve) = treated(store, author, 3).await;
     for patient in [&ada, &eve] {
         restrict(store, patient).await;
     }
-    let (member, outside) = (doctor(store).await, doctor(store).await);
+    let (member, outside) = (doctor(store, "Ada").await, doctor(store, "Ada").await);
     add(store, ada.id, member).await;
     let page = PageRequest::default();
     let all =
@@ -182,7 +148,7 @@ pub async fn a_reader_is_given_the_restricted_records_of_their_care_teams_and_al
 }
 
 pub async fn pages_for_a_reader_lead_past_what_they_are_not_given(store: &impl Hospital) {
-    let (author, reader) = (doctor(store).await, Some(doctor(store).await));
+    let (author, reader) = (doctor(store, "Ada").await, Some(doctor(store, "Ada").await));
     let (mut of_open, mut reports_of_open) = (Vec::new(), Vec::new());
     for number in 0..9 {
         let (patient, diagnosis, report) = treated(store, author, number).await;

@@ -25,7 +25,7 @@ use infirmary_reports::ReportStore;
 
 pub use infirmary_kernel::testing::made;
 
-use super::whole_house::{WholeHouse, at, more_entries, whole_house};
+use super::{Hospital, whole_house::{WholeHouse, at, more_entries, whole_house}};
 use crate::{
     Conversion, ConversionError, ConversionPart, ConvertHouse, ConvertedStore, Finding, HouseRecord, Inspection,
     RecordKey, RecordKind, RecordLaw, Stage, Transfer, Watch,
@@ -204,33 +204,11 @@ pub async fn a_conversion_is_known_until_it_is_set_otherwise(store: &impl Transf
 
 /// The store of a house.
 pub trait HouseStore:
-    Transfer
-    + Inspection
-    + AuditLog
-    + Journal
-    + Receipts
-    + AccountStore
-    + SessionStore
-    + PatientStore
-    + Confidentiality
-    + Ledger
-    + Outbox
-    + ReportStore
+    Hospital + Transfer + Inspection + Journal + Receipts + SessionStore + Confidentiality + Outbox
 {
 }
 impl<S> HouseStore for S where
-    S: Transfer
-        + Inspection
-        + AuditLog
-        + Journal
-        + Receipts
-        + AccountStore
-        + SessionStore
-        + PatientStore
-        + Confidentiality
-        + Ledger
-        + Outbox
-        + ReportStore
+    S: Hospital + Transfer + Inspection + Journal + Receipts + SessionStore + Confidentiality + Outbox
 {
 }
 

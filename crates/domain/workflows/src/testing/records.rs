@@ -1,7 +1,6 @@
-//! What the tests of writes that span domains begin with.
+//! What tests of writes that span domains begin with.
 
-#![allow(clippy::unwrap_used, dead_code, reason = "a test may stop, and not each uses all")]
-
+use infirmary_audit::AuditLog;
 use infirmary_auth::{Account, AccountStore, NewAccount, PasswordHash, testing::account};
 use infirmary_diagnosis::{Diagnosis, NewDiagnosis, testing::content};
 use infirmary_financials::{Charge, Source};
@@ -12,12 +11,12 @@ use infirmary_kernel::{
 };
 use infirmary_patients::{Patient, PatientStore, RegisteredPatient, testing::patient};
 use infirmary_reports::Report;
-use infirmary_sqlite::SqliteStore;
-use infirmary_workflows::{IssuedReport, RecordedStudy, StudyRecord};
+
+use crate::{IssuedReport, RecordedStudy, StudyRecord};
 
 /// The patient of the id is in the registry from now on.
-pub async fn register(store: &SqliteStore, id: PatientId) -> Patient {
-    if let Some(known) = PatientStore::find(store, id).await.unwrap() {
+pub async fn register(store: &impl PatientStore, id: PatientId) -> Patient {
+    if let Some(known) = store.find(id).await.unwrap() {
         return known;
     }
     let patient = Patient { id, ..patient("ئازاد عەلی", store.next_mrn().await.unwrap()) };
@@ -27,12 +26,12 @@ pub async fn register(store: &SqliteStore, id: PatientId) -> Patient {
 }
 
 /// An account of a doctor of that name.
-pub async fn doctor(store: &SqliteStore, name: &str) -> AccountId {
+pub async fn doctor(store: &impl AccountStore, name: &str) -> AccountId {
     let account = account(&format!("{}@example.org", fresh_id::<()>()), Role::Doctor);
     let account = Account { name: PersonName::parse(name).unwrap(), ..account };
     let id = account.id;
     let new = NewAccount { account, password: PasswordHash::from_stored("x".to_owned()), session: None };
-    AccountStore::create(store, new, trail(Action::ACCOUNT_REGISTER)).await.unwrap();
+    store.create(new, trail(Action::ACCOUNT_REGISTER)).await.unwrap();
     id
 }
 
@@ -64,4 +63,9 @@ pub fn issued(report: Report) -> IssuedReport {
     let source = Source::Report { report: report.id, diagnosis: report.diagnosis, author: report.issued_by };
     let charge = charge(report.patient, source, "REPORT", report.issued_by);
     IssuedReport { report, charge, trail: trail(Action::REPORT_ISSUE) }
+}
+
+/// How many there are in the audit log.
+pub async fn entries(store: &impl AuditLog) -> u64 {
+    store.heads().await.unwrap().chains.iter().map(|chain| chain.head.sequence).sum()
 }

@@ -2,6 +2,9 @@
 //! them where they still are as they were read. Snapshots keep it so: of two transactions that change one charge, the server
 //! undoes one, which then reads it anew.
 
+mod discrepancies;
+mod queries;
+
 use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
@@ -16,7 +19,7 @@ use mongodb::bson::{Bson, Document, RawDocument, doc};
 
 use crate::{
     MongoStore,
-    documents::{DocumentExt, Fields, id, number, time},
+    documents::{DocumentExt, Fields, id, number, setting, time},
     reads::Query,
     schema::{CHARGES, PATIENTS, PAYMENTS, REFUNDS},
     transaction::{Transaction, Write, line},
@@ -146,6 +149,23 @@ pub(crate) async fn insert_charges(transaction: &mut Transaction<'_>, new: &[Cha
     transaction.insert_all(&CHARGES, new.iter().map(charge_document).collect()).await
 }
 
+/// A charge by hand becomes one of what it turns out to be for, and so does what of payments and refunds lies on it.
+pub(crate) async fn link_charge(transaction: &mut Transaction<'_>, charge: &Charge) -> Result<(), WriteError> {
+    let none = doc! { "$exists": false };
+    let by_hand = doc! { "_id": id(charge.id), "study": none.clone(), "report": none };
+    let source = source_document(charge);
+    let task = match source.get("task") {
+        Some(task) => doc! { "$set": { "allocations.$.task": task } },
+        None => doc! { "$unset": { "allocations.$.task": "" } },
+    };
+    if !transaction.update(&CHARGES, by_hand, setting(source, &["task"])).await? {
+        return Ok(());
+    }
+    let on_it = doc! { "patient": id(charge.patient), "allocations.charge": id(charge.id) };
+    transaction.update_all(&PAYMENTS, on_it.clone(), task.clone()).await?;
+    transaction.update_all(&REFUNDS, on_it, task).await
+}
+
 /// Adds a payment, and puts it on its charges: `Stale` when one of them is not owed that much.
 pub(crate) async fn insert_payment(transaction: &mut Transaction<'_>, new: &Payment) -> Result<(), WriteError> {
     let more_paid = |view: &ChargeView, part: Money| {
@@ -243,7 +263,6 @@ fn minor(amount: Money) -> Bson {
 }
 
 fn charge_document(new: &Charge) -> Document {
-    let source = &new.source;
     let mut document = doc! {
         "_id": id(new.id),
         "patient": id(new.patient),
@@ -252,14 +271,21 @@ fn charge_document(new: &Charge) -> Document {
         "currency": new.amount.currency().as_str(),
         "charged_at": time(new.charged_at),
         "charged_by": id(new.charged_by),
-    }
-    .with("study", source.study().map(id))
-    .with("report", source.report().map(id))
-    .with("diagnosis", source.diagnosis().map(id))
-    .with("author", source.author().map(id))
-    .with("task", new.task.as_ref().map(TaskCode::as_str));
+    };
+    document.extend(source_document(new));
     document.extend(standing(&ChargeView::unpaid(new.clone())));
     document
+}
+
+/// What of the document of a charge says what it is for.
+fn source_document(charge: &Charge) -> Document {
+    let source = &charge.source;
+    Document::new()
+        .with("study", source.study().map(id))
+        .with("report", source.report().map(id))
+        .with("diagnosis", source.diagnosis().map(id))
+        .with("author", source.author().map(id))
+        .with("task", charge.task.as_ref().map(TaskCode::as_str))
 }
 
 pub(crate) fn charge_view(found: &RawDocument) -> Result<ChargeView, StoreError> {

@@ -59,9 +59,9 @@ impl ImageStore for MongoStore {
         let found = snapshot.find_through(&STUDIES, query, kept, Vec::new()).await?;
         let studies = found.iter().map(|found| found_study(found)).collect::<Result<Vec<_>, _>>()?;
         let of = studies.iter().map(|found| id(found.study.id)).collect();
-        let images = snapshot.find(&IMAGES, images_of(of)).await?;
-        let images = images.iter().map(|found| image(found)).collect::<Result<_, _>>()?;
-        let mut images = by_study(images, |image| image.study);
+        let images = snapshot.find_through(&IMAGES, images_of(of), Vec::new(), Vec::new()).await?;
+        let images = images.iter().map(|found| image(found).map(|image| (image.study, image)));
+        let mut images = by_study(images.collect::<Result<Vec<_>, _>>()?);
         let studies = studies.into_iter().map(|found| {
             let images = images.remove(&found.study.id).unwrap_or_default();
             FoundStudy { images, ..found }
@@ -116,11 +116,11 @@ pub(crate) fn images_of(studies: Vec<Bson>) -> Query {
     }
 }
 
-/// Each study with what is of it, in the order of `all`.
-pub(crate) fn by_study<T>(all: Vec<T>, study: impl Fn(&T) -> StudyId) -> HashMap<StudyId, Vec<T>> {
+/// Each study with what is of it, in that order.
+pub(crate) fn by_study<T>(all: impl IntoIterator<Item = (StudyId, T)>) -> HashMap<StudyId, Vec<T>> {
     let mut studies: HashMap<StudyId, Vec<T>> = HashMap::new();
-    for one in all {
-        studies.entry(study(&one)).or_default().push(one);
+    for (study, one) in all {
+        studies.entry(study).or_default().push(one);
     }
     studies
 }

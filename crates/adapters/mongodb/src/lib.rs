@@ -35,6 +35,7 @@ mod key_check;
 mod leases;
 mod messages;
 mod objects;
+mod overview;
 mod patients;
 mod plans;
 mod reads;

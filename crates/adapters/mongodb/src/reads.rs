@@ -11,9 +11,13 @@ use mongodb::{
 use crate::{
     MongoStore,
     documents::{time, uuid},
+    plans::MAY_WALK,
     schema::Collection,
-    store::{QUERY_TIMEOUT, answered},
+    store::{QUERY_TIMEOUT, WALK_TIMEOUT, answered, answered_within},
 };
+
+/// Sums are few; a summary by day has as many rows as ten years have days.
+const MAX_ROWS_AT_ONCE: u32 = 10_000;
 
 /// A query for several documents. It names its index: a plan that the server chooses by looking at what it has can be
 /// another one tomorrow, and an index that is gone is told at once.
@@ -26,7 +30,6 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// As a pipeline. What passes `kept` counts for the limit, and goes through `then`.
     fn pipeline(&self, kept: Vec<Document>, then: Vec<Document>) -> Vec<Document> {
         let mut stages = vec![doc! { "$match": &self.filter }];
         if !self.sort.is_empty() {
@@ -92,7 +95,7 @@ impl MongoStore {
         .await
     }
 
-    /// For a query that also looks into other collections.
+    /// For a query that is more than a filter. What passes `kept` counts for its limit, and goes through `then`.
     pub(crate) async fn find_through(
         &self,
         collection: &Collection,
@@ -100,10 +103,14 @@ impl MongoStore {
         kept: Vec<Document>,
         then: Vec<Document>,
     ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        if query.limit == 0 {
+            return Ok(Vec::new());
+        }
         answered(async {
             self.documents(collection)
                 .aggregate(query.pipeline(kept, then))
                 .hint(collection.hint(query.index))
+                .batch_size(whole(query.limit))
                 .max_time(QUERY_TIMEOUT)
                 .with_type::<RawDocumentBuf>()
                 .await?
@@ -126,12 +133,18 @@ pub(crate) struct Snapshot<'a> {
     session: ClientSession,
 }
 
-impl<'a> Snapshot<'a> {
-    /// Another one of the same moment, once a query was made: so that several can be asked at once.
-    pub(crate) async fn beside(&self) -> Result<Self, StoreError> {
+impl Snapshot<'_> {
+    /// One more query of the same moment, after the first: several can be asked at once.
+    pub(crate) async fn also_through(
+        &self,
+        collection: &Collection,
+        query: Query,
+        kept: Vec<Document>,
+        then: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
         let options = SessionOptions::builder().snapshot(true).snapshot_time(self.session.snapshot_time()).build();
         let session = answered(async { self.store.client().start_session().with_options(options).await }).await?;
-        Ok(Self { store: self.store, session })
+        Snapshot { store: self.store, session }.find_through(collection, query, kept, then).await
     }
 
     pub(crate) async fn find_through(
@@ -141,12 +154,16 @@ impl<'a> Snapshot<'a> {
         kept: Vec<Document>,
         then: Vec<Document>,
     ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        if query.limit == 0 {
+            return Ok(Vec::new());
+        }
         answered(async {
             let mut cursor = self
                 .store
                 .documents(collection)
                 .aggregate(query.pipeline(kept, then))
                 .hint(collection.hint(query.index))
+                .batch_size(whole(query.limit))
                 .max_time(QUERY_TIMEOUT)
                 .read_concern(ReadConcern::snapshot())
                 .with_type::<RawDocumentBuf>()
@@ -199,6 +216,59 @@ impl<'a> Snapshot<'a> {
         })
         .await
     }
+
+    /// The same over what an index gives, for sums: it names that index, and what comes of it comes at once.
+    pub(crate) async fn aggregate_by(
+        &mut self,
+        collection: &Collection,
+        index: &'static str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered(async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .hint(collection.hint(index))
+                .batch_size(MAX_ROWS_AT_ONCE)
+                .max_time(QUERY_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+
+    /// The same over all documents of a collection: `why` says why it has to be. May take minutes.
+    pub(crate) async fn walk(
+        &mut self,
+        collection: &Collection,
+        why: &str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        answered_within(WALK_TIMEOUT, async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .comment(format!("{MAY_WALK}{why}"))
+                .batch_size(MAX_ROWS_AT_ONCE)
+                .max_time(WALK_TIMEOUT)
+                .read_concern(ReadConcern::snapshot())
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        })
+        .await
+    }
+}
+
+/// The size of a first batch that holds all of a page: with room for one more, it is seen to be the last.
+const fn whole(limit: usize) -> u32 {
+    limit as u32 + 1
 }
 
 /// What a list in the order of `field` and id, newest first, has after the cursor of the page.

@@ -77,6 +77,8 @@ const CONNECT_TIMEOUT_SECONDS: u64 = 5;
 const MAJORITY_TIMEOUT_SECONDS: u64 = 5;
 /// How long the server works on one query.
 const QUERY_TIMEOUT_SECONDS: u64 = 8;
+/// The same for one that walks through whole collections. Servers keep the past that a snapshot is of for five minutes.
+const WALK_TIMEOUT_SECONDS: u64 = 240;
 /// How long whoever asked waits for the answer to a read, or to a write that is no transaction.
 const ANSWER_TIMEOUT_SECONDS: u64 = 10;
 const MAX_CONNECTIONS: u32 = 64;
@@ -206,13 +208,21 @@ pub(crate) fn late() -> StoreError {
 
 /// Waits for an answer of the driver, but not for ever: it has no timeout of its own for a server that says nothing.
 pub(crate) async fn answered<T>(asked: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, asked.into_future()).await {
+    answered_within(ANSWER_TIMEOUT, asked).await
+}
+
+pub(crate) async fn answered_within<T>(
+    limit: Duration,
+    asked: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, asked.into_future()).await {
         Ok(answer) => answer.map_err(|error| store_error(&error)),
         Err(_) => Err(StoreError::Unavailable { reason: "the database did not answer in time".to_owned() }),
     }
 }
 
 pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_secs(QUERY_TIMEOUT_SECONDS);
+pub(crate) const WALK_TIMEOUT: Duration = Duration::from_secs(WALK_TIMEOUT_SECONDS);
 
 pub(crate) fn majority() -> WriteConcern {
     WriteConcern::builder()

@@ -4,6 +4,10 @@
 
 use infirmary_audit::{AuditLog, verify_log};
 use infirmary_auth::{Account, AccountStore, ChangedAccount, NewAccount, PasswordHash, law, testing::account};
+use infirmary_financials::{
+    Allocation, Ledger, LedgerQueries, Payment, PaymentMethod, RecordedCharge, TakenPayment,
+    testing::{CURRENCY, charge, money},
+};
 use infirmary_kernel::{
     Action, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, Role, StoreError, Subject,
     Timestamp, WriteError, Written,
@@ -205,6 +209,56 @@ async fn a_witness_that_was_acknowledged_is_in_the_log_once() {
         }
     }
     house.holds("witnesses").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_has_one_effect_however_the_server_fails() {
+    let Some(house) = House::new().await else { return };
+    let patient = register(&house.store).await.id;
+    for fault in faults(&["find", "update", "commitTransaction"]) {
+        let charges = [charge(patient, 100), charge(patient, 100)];
+        for charge in &charges {
+            let recorded = RecordedCharge { charge: charge.clone(), trail: trail(Action::CHARGE_CREATE) };
+            house.store.record_charge(recorded).await.unwrap();
+        }
+        let payment = Payment {
+            id: fresh_id(),
+            patient,
+            amount: money(150),
+            method: PaymentMethod::Cash,
+            received_at: at(),
+            received_by: fresh_id(),
+            allocations: vec![
+                Allocation { charge: charges[0].id, amount: money(100) },
+                Allocation { charge: charges[1].id, amount: money(50) },
+            ],
+        };
+        let claim = Claim {
+            account: fresh_id(),
+            key: IdempotencyKey::parse("key").unwrap(),
+            fingerprint: Fingerprint::of([b"pay".as_slice()]),
+            receipt: Receipt::from_bytes(b"paid".to_vec()),
+            at: at(),
+        };
+        let taken = TakenPayment { payment, trail: trail_with_claim(Action::PAYMENT_TAKE, claim.clone()) };
+        house.arm(&fault).await;
+        let first = house.store.take_payment(taken.clone()).await;
+        house.disarm().await;
+        assert!(is_honest(&first), "{fault:?}: {first:?}");
+        let there = house.store.payment(taken.payment.id).await.unwrap().is_some();
+        if let Err(WriteError::Store(StoreError::Unavailable { .. })) = &first {
+            assert!(!there, "{fault:?}");
+        }
+        let again = house.store.take_payment(taken).await;
+        let again = again.unwrap_or_else(|error| panic!("{fault:?}, after {first:?}: {error:?}"));
+        let expected = if there { Written::Before(claim.receipt) } else { Written::Now };
+        assert_eq!(again, expected, "{fault:?}, after {first:?}");
+        let left = house.store.charges(&[charges[0].id, charges[1].id]).await.unwrap();
+        let left: i64 = left.iter().map(|view| view.outstanding().amount_minor()).sum();
+        assert_eq!(left, 50, "{fault:?}, after {first:?}");
+    }
+    assert_eq!(house.store.discrepancies(CURRENCY, 10).await.unwrap(), []);
+    house.holds("payments").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

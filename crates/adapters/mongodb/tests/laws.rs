@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
-use infirmary_mongodb::testing::store;
+use infirmary_kernel::{Action, PatientId, testing::trail};
+use infirmary_mongodb::{MongoStore, testing::store};
+use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
 
 mod patients {
     use super::store;
@@ -56,9 +58,59 @@ mod messages {
     infirmary_messaging::outbox_laws!(house);
 }
 
+mod financials {
+    use infirmary_financials::testing::Books;
+    use infirmary_kernel::{Action, PatientId, testing::trail};
+    use infirmary_mongodb::{MongoStore, testing::TestDatabase};
+    use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
+
+    async fn registered(store: &MongoStore) -> PatientId {
+        let patient = patient("Ada", store.next_mrn().await.unwrap());
+        let registered = RegisteredPatient { patient: patient.clone(), trail: trail(Action::PATIENT_REGISTER) };
+        store.register(registered).await.unwrap();
+        patient.id
+    }
+
+    async fn books() -> Option<(Books, TestDatabase)> {
+        let (store, database) = super::store().await?;
+        let known = [registered(&store).await, registered(&store).await, registered(&store).await];
+        Some((Books::over(&store, known), database))
+    }
+
+    infirmary_financials::ledger_laws!(books);
+}
+
 mod audit {
     use super::store;
     infirmary_audit::audit_log_laws!(store);
+}
+
+/// A patient of the registry, for what has to be about one.
+async fn registered(store: &MongoStore) -> PatientId {
+    let patient = patient("Ada", store.next_mrn().await.unwrap());
+    let registered = RegisteredPatient { patient: patient.clone(), trail: trail(Action::PATIENT_REGISTER) };
+    store.register(registered).await.unwrap();
+    patient.id
+}
+
+mod diagnosis {
+    use infirmary_diagnosis::testing::laws::House;
+    use infirmary_kernel::testing::fresh_id;
+    use infirmary_mongodb::MongoStore;
+
+    async fn house() -> Option<House<MongoStore>> {
+        let (store, database) = super::store().await?;
+        let patients = [super::registered(&store).await, super::registered(&store).await];
+        let doctors = [fresh_id(), fresh_id()];
+        Some(House { store, patients, doctors, study: Some(fresh_id()), keep: Box::new(database) })
+    }
+
+    infirmary_diagnosis::diagnosis_store_laws!(house);
+}
+
+mod tasks {
+    use super::store;
+    infirmary_diagnosis::task_store_laws!(store);
 }
 
 mod auth {

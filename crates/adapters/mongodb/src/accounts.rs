@@ -228,7 +228,7 @@ async fn keep_an_admin(transaction: &mut Transaction<'_>, changed: &Account) -> 
 }
 
 /// All but the password and what belongs to the factors.
-fn document(account: &Account) -> Document {
+pub(crate) fn document(account: &Account) -> Document {
     doc! {
         "_id": id(account.id),
         "email": account.email.as_str(),

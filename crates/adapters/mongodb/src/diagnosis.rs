@@ -4,7 +4,8 @@ use infirmary_diagnosis::{
     RecordedDiagnosis, Signature,
 };
 use infirmary_kernel::{
-    Cursor, DiagnosisId, LongText, Page, PageRequest, ShortText, StoreError, StudyId, Trail, WriteError, Written,
+    Cursor, DiagnosisId, LongText, Page, PageRequest, PatientId, ShortText, StoreError, StudyId, Trail, WriteError,
+    Written,
 };
 use mongodb::bson::{Bson, Document, RawDocument, doc};
 
@@ -147,10 +148,10 @@ pub(crate) async fn stays_at(
 }
 
 async fn insert_version(transaction: &mut Transaction<'_>, diagnosis: &Diagnosis) -> Result<(), WriteError> {
-    transaction.insert(&DIAGNOSIS_VERSIONS, version_document(diagnosis)).await
+    transaction.insert(&DIAGNOSIS_VERSIONS, version_document(diagnosis.patient, diagnosis.as_version())).await
 }
 
-fn document(diagnosis: &Diagnosis) -> Document {
+pub(crate) fn document(diagnosis: &Diagnosis) -> Document {
     let Content { disease, findings, conditions } = &diagnosis.content;
     doc! {
         "_id": id(diagnosis.id),
@@ -170,11 +171,11 @@ fn document(diagnosis: &Diagnosis) -> Document {
     .with("retraction", diagnosis.retraction.as_ref().map(reasoned))
 }
 
-fn version_document(diagnosis: &Diagnosis) -> Document {
-    let DiagnosisVersion { diagnosis: of, version, status, content, made, reason } = diagnosis.as_version();
+pub(crate) fn version_document(patient: PatientId, version: DiagnosisVersion) -> Document {
+    let DiagnosisVersion { diagnosis: of, version, status, content, made, reason } = version;
     doc! {
-        "_id": { "diagnosis": id(of), "version": number(version) },
-        "patient": id(diagnosis.patient),
+        "_id": version_id(of, version),
+        "patient": id(patient),
         "diagnosis": id(of),
         "version": number(version),
         "status": status.as_str(),
@@ -184,6 +185,10 @@ fn version_document(diagnosis: &Diagnosis) -> Document {
         "made": signed(made),
     }
     .with("reason", reason.as_ref().map(ShortText::as_str))
+}
+
+pub(crate) fn version_id(diagnosis: DiagnosisId, version: u32) -> Document {
+    doc! { "diagnosis": id(diagnosis), "version": number(version) }
 }
 
 fn signed(signature: Signature) -> Document {
@@ -211,7 +216,7 @@ pub(crate) fn diagnosis(found: &RawDocument) -> Result<Diagnosis, StoreError> {
     })
 }
 
-fn version(found: &RawDocument) -> Result<DiagnosisVersion, StoreError> {
+pub(crate) fn version(found: &RawDocument) -> Result<DiagnosisVersion, StoreError> {
     Ok(DiagnosisVersion {
         diagnosis: found.id("diagnosis")?,
         version: found.number("version")?,

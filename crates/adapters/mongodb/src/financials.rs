@@ -245,7 +245,7 @@ async fn change(transaction: &mut Transaction<'_>, changes: &[Change]) -> Result
 }
 
 /// What payments, refunds and a void change on the document of a charge.
-fn standing(view: &ChargeView) -> Document {
+pub(crate) fn standing(view: &ChargeView) -> Document {
     let void = view.charge.voided.as_ref();
     doc! {
         "paid": minor(view.paid),
@@ -262,7 +262,7 @@ fn minor(amount: Money) -> Bson {
     number(amount.amount_minor())
 }
 
-fn charge_document(new: &Charge) -> Document {
+pub(crate) fn charge_document(new: &Charge) -> Document {
     let mut document = doc! {
         "_id": id(new.id),
         "patient": id(new.patient),
@@ -341,7 +341,7 @@ fn allocations(found: &RawDocument, currency: Currency) -> Result<Vec<Allocation
     found.documents("allocations")?.into_iter().map(allocation).collect()
 }
 
-fn payment_document(new: &Payment, tasks: &HashMap<ChargeId, &TaskCode>) -> Document {
+pub(crate) fn payment_document(new: &Payment, tasks: &HashMap<ChargeId, &TaskCode>) -> Document {
     doc! {
         "_id": id(new.id),
         "patient": id(new.patient),
@@ -355,7 +355,7 @@ fn payment_document(new: &Payment, tasks: &HashMap<ChargeId, &TaskCode>) -> Docu
     }
 }
 
-fn refund_document(new: &Refund, payment: &Payment, tasks: &HashMap<ChargeId, &TaskCode>) -> Document {
+pub(crate) fn refund_document(new: &Refund, payment: &Payment, tasks: &HashMap<ChargeId, &TaskCode>) -> Document {
     doc! {
         "_id": id(new.id),
         "payment": id(new.payment),

@@ -136,7 +136,7 @@ pub(crate) async fn insert(
     transaction.insert_all(&IMAGES, images.iter().map(image_document).collect()).await
 }
 
-fn study_document(study: &Study) -> Document {
+pub(crate) fn study_document(study: &Study) -> Document {
     doc! {
         "_id": id(study.id),
         "patient": id(study.patient),
@@ -148,7 +148,7 @@ fn study_document(study: &Study) -> Document {
     .with("performed_on", study.performed_on.map(|date| date.to_string()))
 }
 
-fn image_document(image: &Image) -> Document {
+pub(crate) fn image_document(image: &Image) -> Document {
     let ImageFacts { width, height, frames, dicom, preview } = &image.facts;
     let no_preview = match preview {
         PreviewState::Available => None,

@@ -174,10 +174,15 @@ impl PatientStore for MongoStore {
 
 pub(crate) async fn insert(transaction: &mut Transaction<'_>, new: &Patient) -> Result<(), WriteError> {
     transaction.insert(&PATIENTS, document(new)).await?;
-    transaction.insert_all(&PATIENT_WORDS, Entries::of(new).documents()).await
+    transaction.insert_all(&PATIENT_WORDS, words(new)).await
 }
 
-fn document(patient: &Patient) -> Document {
+/// What the patient is found by.
+pub(crate) fn words(patient: &Patient) -> Vec<Document> {
+    Entries::of(patient).documents()
+}
+
+pub(crate) fn document(patient: &Patient) -> Document {
     doc! {
         "_id": id(patient.id),
         "mrn": number(i64::try_from(patient.mrn.serial()).unwrap_or(i64::MAX)),

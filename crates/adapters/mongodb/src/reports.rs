@@ -71,7 +71,7 @@ pub(crate) async fn insert(transaction: &mut Transaction<'_>, new: &Report) -> R
     transaction.insert(&REPORTS, document(new)).await
 }
 
-fn document(report: &Report) -> Document {
+pub(crate) fn document(report: &Report) -> Document {
     let (uploaded, file_name) = match &report.source {
         Source::Typeset => (false, None),
         Source::Uploaded { file_name } => (true, file_name.as_ref().map(FileName::as_str)),

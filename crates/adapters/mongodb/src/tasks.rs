@@ -79,7 +79,7 @@ impl MongoStore {
     }
 }
 
-fn document(task: &Task) -> Document {
+pub(crate) fn document(task: &Task) -> Document {
     let prices: Vec<Document> = task.prices.as_slice().iter().map(price_document).collect();
     doc! {
         "_id": id(task.id),
@@ -102,7 +102,7 @@ fn price_document(price: &Price) -> Document {
     .with("until", price.until.map(time))
 }
 
-fn task(found: &RawDocument) -> Result<Task, StoreError> {
+pub(crate) fn task(found: &RawDocument) -> Result<Task, StoreError> {
     let prices = found.documents("prices")?.into_iter().map(price).collect::<Result<_, _>>()?;
     let overlap = |_| StoreError::Corrupt { reason: "the prices of a task overlap".to_owned() };
     Ok(Task {

@@ -126,3 +126,8 @@ mod auth {
 
     infirmary_auth::auth_store_laws!(stores);
 }
+
+mod transfer {
+    use super::store;
+    infirmary_workflows::transfer_laws!(store);
+}

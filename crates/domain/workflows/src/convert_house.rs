@@ -47,8 +47,8 @@ pub enum ConversionError {
     SourceNotWhole { begun_at: Timestamp },
     #[error("the house was copied by a conversion that was begun at {begun_at}, and goes on in another store")]
     SourceLeft { begun_at: Timestamp },
-    #[error("the store to copy to has records already: {count} of the kind {}; give an empty one", .kind.as_str())]
-    TargetNotEmpty { kind: RecordKind, count: u64 },
+    #[error("the store to copy to has a {} already; give an empty one", .kind.as_str())]
+    TargetNotEmpty { kind: RecordKind },
     #[error(
         "the store to copy to takes part in another conversion, begun at {begun_at}; empty it, or give another one"
     )]
@@ -86,8 +86,8 @@ impl ConvertHouse {
         if first_kind(self.from.transfer.as_ref()).await?.is_none() {
             return Err(ConversionError::SourceEmpty);
         }
-        if let Some((kind, count)) = first_kind(self.to.transfer.as_ref()).await? {
-            return Err(ConversionError::TargetNotEmpty { kind, count });
+        if let Some(kind) = first_kind(self.to.transfer.as_ref()).await? {
+            return Err(ConversionError::TargetNotEmpty { kind });
         }
         let begun_at = self.clock.now();
         let id = self.ids.mint(begun_at);
@@ -206,11 +206,10 @@ impl ConvertHouse {
 }
 
 /// The first kind of which there is a record.
-async fn first_kind(store: &dyn Transfer) -> Result<Option<(RecordKind, u64)>, StoreError> {
+async fn first_kind(store: &dyn Transfer) -> Result<Option<RecordKind>, StoreError> {
     for kind in RecordKind::ALL {
-        let count = store.count(kind).await?;
-        if count > 0 {
-            return Ok(Some((kind, count)));
+        if !store.records(kind, &RecordKey::default(), 1).await?.is_empty() {
+            return Ok(Some(kind));
         }
     }
     Ok(None)

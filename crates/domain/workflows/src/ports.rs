@@ -150,7 +150,8 @@ pub trait Inspection: Send + Sync {
 ///
 /// Laws
 /// - `records` gives those of a kind that come after a key, in the order of their keys, at most so many, each as it was
-///   written, with all that the store keeps of it. `count` says how many there are.
+///   written, with all that the store keeps of it. `count` says how many there are, as far as the store knows without looking
+///   at each.
 /// - `add` adds the records in one transaction: all of them, or none. They go on where the last ones ended, in the order of
 ///   their places; those up to there are left alone, so the same records again add nothing. Only a store that is the target
 ///   of that very conversion takes any (`Stale`).

@@ -8,7 +8,7 @@ use infirmary_auth::{CounterKey, PasswordHash};
 use infirmary_diagnosis::DiagnosisVersion;
 use infirmary_financials::{Allocation, ChargeView, Payment, Refund};
 use infirmary_kernel::{
-    ChargeId, ConversionId, DiagnosisId, Money, PatientId, PaymentId, StoreError, StudyId, TaskCode, WriteError,
+    ChargeId, ConversionId, DiagnosisId, Money, PatientId, PaymentId, StoreError, TaskCode, WriteError,
 };
 use infirmary_patients::{CareTeamMember, Mrn, Patient};
 use infirmary_workflows::{Conversion, ConversionPart, HouseRecord, RecordKey, RecordKind, RecordPlace, Transfer};
@@ -179,8 +179,8 @@ impl MongoStore {
         }
         let of = studies.iter().map(|study| id(study.id)).collect();
         let images = self.find(&IMAGES, imaging::images_of(of)).await?;
-        let images = images.iter().map(|found| imaging::image(found)).collect::<Result<_, _>>()?;
-        let mut images: HashMap<StudyId, _> = imaging::by_study(images, |image| image.study);
+        let images = images.iter().map(|found| imaging::image(found).map(|image| (image.study, image)));
+        let mut images = imaging::by_study(images.collect::<Result<Vec<_>, _>>()?);
         let with_images = studies.into_iter().map(|study| {
             let images = images.remove(&study.id).unwrap_or_default();
             HouseRecord::Study { study, images }

@@ -47,13 +47,20 @@ struct Ends {
 
 impl Convert {
     /// `None`: the store stays.
-    fn stores(&self, config: &Config) -> Result<Option<Ends>, ConfigError> {
-        ends(config, [self.from.as_deref(), self.to.as_deref()], |option, url| config.on_store(option, url), STORES)
+    fn stores(&self, config: &Config) -> Result<Option<Ends>, CommandError> {
+        let ends = ends(
+            config,
+            [self.from.as_deref(), self.to.as_deref()],
+            |option, url| config.on_store(option, url),
+            STORES,
+        )?;
+        different(ends, |config| config.store.to_string(), STORES)
     }
 
-    fn objects(&self, config: &Config) -> Result<Option<Ends>, ConfigError> {
+    fn objects(&self, config: &Config) -> Result<Option<Ends>, CommandError> {
         let named = [self.from_objects.as_deref(), self.to_objects.as_deref()];
-        ends(config, named, |option, url| config.with_objects(option, url), OBJECTS)
+        let ends = ends(config, named, |option, url| config.with_objects(option, url), OBJECTS)?;
+        different(ends, |config| config.objects.to_string(), OBJECTS)
     }
 }
 
@@ -71,6 +78,19 @@ fn ends(
     }
     let end = |name, url: Option<&str>| url.map_or_else(|| Ok(config.clone()), |url| with(name, url));
     Ok(Some(Ends { from: end(from_name, from)?, to: end(to_name, to)? }))
+}
+
+fn different(
+    ends: Option<Ends>,
+    place: impl Fn(&Config) -> String,
+    [from, to]: [&'static str; 2],
+) -> Result<Option<Ends>, CommandError> {
+    match &ends {
+        Some(same) if place(&same.from) == place(&same.to) => {
+            Err(CommandError::Argument(format!("{from} and {to} are one place: {}", place(&same.to))))
+        }
+        _ => Ok(ends),
+    }
 }
 
 /// Bytes first, then the rows that name them, then all is verified; only then the copy may be served.

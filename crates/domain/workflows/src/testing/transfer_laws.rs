@@ -13,15 +13,13 @@ use std::{
 
 use async_trait::async_trait;
 use infirmary_audit::{AuditLog, EntryFilter, verify_log};
-use infirmary_auth::{Account, AccountStore, Credential, SessionStore, law};
-use infirmary_financials::Ledger;
+use infirmary_auth::{Account, Credential, SessionStore, law};
 use infirmary_kernel::{
     Action, Confidentiality, ConversionId, Journal, Limit, PageRequest, Receipts, Standing, StoreError, WriteError,
     testing::{CountingIds, ManualClock, fresh_id},
 };
 use infirmary_messaging::Outbox;
-use infirmary_patients::{Mrn, PatientStore, SearchTerms};
-use infirmary_reports::ReportStore;
+use infirmary_patients::{Mrn, SearchTerms};
 
 pub use infirmary_kernel::testing::made;
 

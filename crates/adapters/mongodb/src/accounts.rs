@@ -132,9 +132,7 @@ impl AccountStore for MongoStore {
 
 /// The account, with its password and first session.
 pub(crate) async fn create(transaction: &mut Transaction<'_>, new: &NewAccount) -> Result<(), WriteError> {
-    let mut account = document(&new.account);
-    account.insert("password", new.password.as_stored());
-    transaction.insert(&ACCOUNTS, account).await?;
+    transaction.insert(&ACCOUNTS, with_password(&new.account, Some(&new.password))).await?;
     match &new.session {
         Some(session) => sessions::insert(transaction, session).await,
         None => Ok(()),
@@ -225,6 +223,10 @@ async fn keep_an_admin(transaction: &mut Transaction<'_>, changed: &Account) -> 
     let another = Query { filter: others, sort: doc! {}, limit: 1, index: "role" };
     let left = transaction.find(&ACCOUNTS, another).await?;
     if left.is_empty() { Err(WriteError::Conflict { law: law::LAST_ADMIN }) } else { Ok(()) }
+}
+
+pub(crate) fn with_password(account: &Account, password: Option<&PasswordHash>) -> Document {
+    document(account).with("password", password.map(PasswordHash::as_stored))
 }
 
 /// All but the password and what belongs to the factors.

@@ -127,31 +127,42 @@ impl<'a> Held<'a> {
         Ok(seal(chain, &head, event))
     }
 
-    pub(crate) fn sealing(self, sealed: &Sealed) -> Sealing<'a> {
-        Sealing { held: self, head: sealed.head() }
+    /// The events as the next entries, and the head that the last of them makes.
+    async fn seal_all(&mut self, store: &MongoStore, events: &[&Event]) -> Result<(Vec<Sealed>, Head), StoreError> {
+        let (chain, mut head) = self.open(store).await?;
+        let next = |event: &&Event| {
+            let sealed = seal(chain, &head, event);
+            head = sealed.head();
+            sealed
+        };
+        Ok((events.iter().map(next).collect(), head))
+    }
+
+    pub(crate) const fn sealing(self, head: Head) -> Sealing<'a> {
+        Sealing { held: self, head }
     }
 }
 
-/// An entry that is written and not committed yet.
+/// Entries that are written and not committed yet.
 pub(crate) struct Sealing<'a> {
     held: Held<'a>,
     head: Head,
 }
 
 impl Sealing<'_> {
-    /// The entry is there, for good.
+    /// They are there, for good.
     pub(crate) fn stands(mut self) {
         self.held.lane.head = Some(self.head);
     }
 }
 
 impl<'a> Transaction<'a> {
-    /// The event becomes an entry of a chain, which is held until the transaction is over. To be the last thing written.
-    pub(crate) async fn seal(&mut self, event: &Event) -> Result<Sealing<'a>, WriteError> {
+    /// The events become entries of a chain, which is held until the transaction is over. To be the last thing written.
+    pub(crate) async fn seal(&mut self, events: &[&Event]) -> Result<Sealing<'a>, WriteError> {
         let mut held = self.store().lanes().take().await?;
-        let sealed = held.seal(self.store(), event).await?;
-        match self.insert_entry(entry(&sealed)).await {
-            Ok(()) => Ok(held.sealing(&sealed)),
+        let (sealed, head) = held.seal_all(self.store(), events).await?;
+        match self.insert_entries(sealed.iter().map(entry).collect()).await {
+            Ok(()) => Ok(held.sealing(head)),
             Err(error) if duplicate(&error).is_some() || is_conflict(&error) => {
                 held.leave();
                 self.met();

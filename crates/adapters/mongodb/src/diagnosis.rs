@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use infirmary_diagnosis::{
     ChangedDiagnosis, Content, Diagnosis, DiagnosisFilter, DiagnosisStatus, DiagnosisStore, DiagnosisVersion, Reasoned,
@@ -145,6 +147,19 @@ pub(crate) async fn stays_at(
 ) -> Result<bool, WriteError> {
     let at_version = doc! { "_id": id(diagnosis), "version": number(version) };
     transaction.update(&DIAGNOSES, at_version, doc! { "$inc": { "turns": number(1) } }).await
+}
+
+/// Touches the diagnoses, so that whoever reports on one meanwhile is undone, or undoes this.
+pub(crate) async fn hold(
+    transaction: &mut Transaction<'_>,
+    diagnoses: BTreeSet<DiagnosisId>,
+) -> Result<(), WriteError> {
+    if diagnoses.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Bson> = diagnoses.into_iter().map(id).collect();
+    let turn = doc! { "$inc": { "turns": number(1) } };
+    transaction.update_all(&DIAGNOSES, doc! { "_id": { "$in": ids } }, turn).await
 }
 
 async fn insert_version(transaction: &mut Transaction<'_>, diagnosis: &Diagnosis) -> Result<(), WriteError> {

@@ -149,18 +149,22 @@ pub(crate) async fn insert_charges(transaction: &mut Transaction<'_>, new: &[Cha
     transaction.insert_all(&CHARGES, new.iter().map(charge_document).collect()).await
 }
 
-/// A charge by hand becomes one of what it turns out to be for, and so does what of payments and refunds lies on it.
-pub(crate) async fn link_charge(transaction: &mut Transaction<'_>, charge: &Charge) -> Result<(), WriteError> {
-    let none = doc! { "$exists": false };
-    let by_hand = doc! { "_id": id(charge.id), "study": none.clone(), "report": none };
-    let source = source_document(charge);
-    let task = match source.get("task") {
-        Some(task) => doc! { "$set": { "allocations.$.task": task } },
+/// Puts the charges as they are to be: of whoever has read them in the same transaction. A charge may have another task since.
+pub(crate) async fn put_charges(transaction: &mut Transaction<'_>, views: &[ChargeView]) -> Result<(), WriteError> {
+    let updates =
+        views.iter().map(|view| (doc! { "_id": id(view.charge.id) }, setting(view_document(view), &["task"])));
+    match transaction.update_each(&CHARGES, updates.collect()).await? {
+        true => Ok(()),
+        false => Err(WriteError::Stale),
+    }
+}
+
+/// What of payments and refunds lies on the charge is of its task.
+pub(crate) async fn follow_task(transaction: &mut Transaction<'_>, charge: &Charge) -> Result<(), WriteError> {
+    let task = match &charge.task {
+        Some(task) => doc! { "$set": { "allocations.$.task": task.as_str() } },
         None => doc! { "$unset": { "allocations.$.task": "" } },
     };
-    if !transaction.update(&CHARGES, by_hand, setting(source, &["task"])).await? {
-        return Ok(());
-    }
     let on_it = doc! { "patient": id(charge.patient), "allocations.charge": id(charge.id) };
     transaction.update_all(&PAYMENTS, on_it.clone(), task.clone()).await?;
     transaction.update_all(&REFUNDS, on_it, task).await
@@ -168,14 +172,16 @@ pub(crate) async fn link_charge(transaction: &mut Transaction<'_>, charge: &Char
 
 /// Adds a payment, and puts it on its charges: `Stale` when one of them is not owed that much.
 pub(crate) async fn insert_payment(transaction: &mut Transaction<'_>, new: &Payment) -> Result<(), WriteError> {
-    let more_paid = |view: &ChargeView, part: Money| {
-        let left = view.outstanding().checked_sub(part).ok()?;
-        let paid = view.paid.checked_add(part).ok()?;
-        (left.amount_minor() >= 0).then(|| ChargeView { paid, ..view.clone() })
-    };
     let changes = decide(transaction, new.patient, &new.allocations, more_paid).await?;
     change(transaction, &changes).await?;
-    transaction.insert(&PAYMENTS, payment_document(new, &tasks(&changes))).await
+    transaction.insert(&PAYMENTS, payment_document(new, &tasks(changes.iter().map(|(view, _)| view)))).await
+}
+
+/// The charge with so much more paid on it; `None` when that is not owed.
+pub(crate) fn more_paid(view: &ChargeView, part: Money) -> Option<ChargeView> {
+    let left = view.outstanding().checked_sub(part).ok()?;
+    let paid = view.paid.checked_add(part).ok()?;
+    (left.amount_minor() >= 0).then(|| ChargeView { paid, ..view.clone() })
 }
 
 /// Adds a refund, and takes it off the charges: `Stale` when there is no such payment, or not as much left of it.
@@ -195,7 +201,9 @@ async fn insert_refund(transaction: &mut Transaction<'_>, new: &Refund) -> Resul
     };
     let changes = decide(transaction, before.payment.patient, &new.allocations, more_refunded).await?;
     change(transaction, &changes).await?;
-    transaction.insert(&REFUNDS, refund_document(new, &before.payment, &tasks(&changes))).await
+    transaction
+        .insert(&REFUNDS, refund_document(new, &before.payment, &tasks(changes.iter().map(|(view, _)| view))))
+        .await
 }
 
 fn is_left(payment: &PaymentView, refund: &Refund) -> bool {
@@ -263,29 +271,27 @@ fn minor(amount: Money) -> Bson {
 }
 
 pub(crate) fn charge_document(new: &Charge) -> Document {
-    let mut document = doc! {
-        "_id": id(new.id),
-        "patient": id(new.patient),
-        "description": new.description.as_str(),
-        "amount": minor(new.amount),
-        "currency": new.amount.currency().as_str(),
-        "charged_at": time(new.charged_at),
-        "charged_by": id(new.charged_by),
-    };
-    document.extend(source_document(new));
-    document.extend(standing(&ChargeView::unpaid(new.clone())));
-    document
+    view_document(&ChargeView::unpaid(new.clone()))
 }
 
-/// What of the document of a charge says what it is for.
-fn source_document(charge: &Charge) -> Document {
-    let source = &charge.source;
-    Document::new()
-        .with("study", source.study().map(id))
-        .with("report", source.report().map(id))
-        .with("diagnosis", source.diagnosis().map(id))
-        .with("author", source.author().map(id))
-        .with("task", charge.task.as_ref().map(TaskCode::as_str))
+pub(crate) fn view_document(view: &ChargeView) -> Document {
+    let (charge, source) = (&view.charge, &view.charge.source);
+    let mut document = doc! {
+        "_id": id(charge.id),
+        "patient": id(charge.patient),
+        "description": charge.description.as_str(),
+        "amount": minor(charge.amount),
+        "currency": charge.amount.currency().as_str(),
+        "charged_at": time(charge.charged_at),
+        "charged_by": id(charge.charged_by),
+    }
+    .with("study", source.study().map(id))
+    .with("report", source.report().map(id))
+    .with("diagnosis", source.diagnosis().map(id))
+    .with("author", source.author().map(id))
+    .with("task", charge.task.as_ref().map(TaskCode::as_str));
+    document.extend(standing(view));
+    document
 }
 
 pub(crate) fn charge_view(found: &RawDocument) -> Result<ChargeView, StoreError> {
@@ -322,8 +328,8 @@ fn money(found: &RawDocument, field: &str) -> Result<Money, StoreError> {
 }
 
 /// Of the charges that have one.
-fn tasks(changes: &[Change]) -> HashMap<ChargeId, &TaskCode> {
-    changes.iter().filter_map(|(view, _)| Some((view.charge.id, view.charge.task.as_ref()?))).collect()
+pub(crate) fn tasks<'a>(views: impl IntoIterator<Item = &'a ChargeView>) -> HashMap<ChargeId, &'a TaskCode> {
+    views.into_iter().filter_map(|view| Some((view.charge.id, view.charge.task.as_ref()?))).collect()
 }
 
 fn allocation_documents(parts: &[Allocation], tasks: &HashMap<ChargeId, &TaskCode>) -> Vec<Document> {

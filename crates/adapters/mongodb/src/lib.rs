@@ -30,6 +30,8 @@ mod factors;
 mod failures;
 mod financials;
 mod imaging;
+mod import;
+mod inspection;
 mod invitations;
 mod key_check;
 mod leases;

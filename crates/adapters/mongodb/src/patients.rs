@@ -64,15 +64,7 @@ impl Write for ChangedPatient {
 #[async_trait]
 impl PatientStore for MongoStore {
     async fn next_mrn(&self) -> Result<Mrn, StoreError> {
-        let one_more = doc! { "$inc": { "last": number(1) } };
-        let taken = self.change_or_make(&COUNTERS, doc! { "_id": "mrn" }, one_more.clone()).await?;
-        // Of those who ask for the very first number at once, one makes the counter.
-        let taken = match taken {
-            Some(taken) => Some(taken),
-            None => self.change_one(&COUNTERS, doc! { "_id": "mrn" }, one_more).await?,
-        };
-        let gone = || StoreError::Unavailable { reason: "the counter of record numbers is gone".to_owned() };
-        taken.ok_or_else(gone)?.number("last").map(Mrn::from_serial)
+        self.take_mrns(1).await
     }
 
     async fn register(&self, registered: RegisteredPatient) -> Result<Written, WriteError> {
@@ -174,11 +166,11 @@ impl PatientStore for MongoStore {
 
 pub(crate) async fn insert(transaction: &mut Transaction<'_>, new: &Patient) -> Result<(), WriteError> {
     transaction.insert(&PATIENTS, document(new)).await?;
-    transaction.insert_all(&PATIENT_WORDS, words(new)).await
+    transaction.insert_all(&PATIENT_WORDS, words_of(new)).await
 }
 
-/// What the patient is found by.
-pub(crate) fn words(patient: &Patient) -> Vec<Document> {
+/// For [`PATIENT_WORDS`].
+pub(crate) fn words_of(patient: &Patient) -> Vec<Document> {
     Entries::of(patient).documents()
 }
 
@@ -268,6 +260,20 @@ type Place = (String, PatientId);
 type Found = (String, Patient);
 
 impl MongoStore {
+    /// The first of so many record numbers in a row.
+    pub(crate) async fn take_mrns(&self, count: u64) -> Result<Mrn, StoreError> {
+        let more = doc! { "$inc": { "last": number(i64::try_from(count).unwrap_or(i64::MAX)) } };
+        let taken = self.change_or_make(&COUNTERS, doc! { "_id": "mrn" }, more.clone()).await?;
+        // Of those who ask for the very first number at once, one makes the counter.
+        let taken = match taken {
+            Some(taken) => Some(taken),
+            None => self.change_one(&COUNTERS, doc! { "_id": "mrn" }, more).await?,
+        };
+        let gone = || StoreError::Unavailable { reason: "the counter of record numbers is gone".to_owned() };
+        let last: u64 = taken.ok_or_else(gone)?.number("last")?;
+        Ok(Mrn::from_serial((last + 1).saturating_sub(count)))
+    }
+
     /// The first part of the words that begin with the first term, in the order of the index; further terms are compared at
     /// each. Of the entries of a patient the first one counts: the one before it begins otherwise.
     async fn places_in_order(

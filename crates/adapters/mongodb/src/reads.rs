@@ -44,12 +44,15 @@ impl Query {
 
 impl Collection {
     pub(crate) fn hint(&self, index: &'static str) -> Hint {
-        let keys = match self.indexes.iter().find(|known| known.name == index) {
+        Hint::Keys(self.keys_of(index))
+    }
+
+    pub(crate) fn keys_of(&self, index: &'static str) -> Document {
+        match self.indexes.iter().find(|known| known.name == index) {
             Some(index) => index.key_document(),
             // Of every collection, and named so by the server.
             None => doc! { "_id": 1 },
-        };
-        Hint::Keys(keys)
+        }
     }
 }
 
@@ -129,8 +132,8 @@ impl MongoStore {
 
 /// The store at one moment: that of the first query.
 pub(crate) struct Snapshot<'a> {
-    store: &'a MongoStore,
-    session: ClientSession,
+    pub(crate) store: &'a MongoStore,
+    pub(crate) session: ClientSession,
 }
 
 impl Snapshot<'_> {

@@ -43,7 +43,7 @@ impl MongoStore {
             let sealed = held.seal(self, event).await?;
             match self.documents(&AUDIT).insert_one(chains::entry(&sealed)).await {
                 Ok(_) => {
-                    held.sealing(&sealed).stands();
+                    held.sealing(sealed.head()).stands();
                     return Ok(());
                 }
                 Err(error) if duplicate(&error).is_some() || is_conflict(&error) => held.leave(),

@@ -96,7 +96,7 @@ impl MongoStore {
             };
             self.try_until_done(work, &committing).await
         };
-        match tokio::time::timeout(Duration::from_secs(WRITE_TIMEOUT_SECONDS), tried).await {
+        match tokio::time::timeout(work.timeout(), tried).await {
             Ok(outcome) => outcome,
             Err(_) if committing.load(Ordering::Relaxed) => Err(unknown("the database did not answer in time")),
             Err(_) => Err(unavailable("the database did not answer in time")),
@@ -182,6 +182,11 @@ pub(crate) type Done<'a, T> = Result<(T, Option<Sealing<'a>>), WriteError>;
 pub(crate) trait Work: Sync {
     type Answer: Send;
 
+    /// For all tries together.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(WRITE_TIMEOUT_SECONDS)
+    }
+
     async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Done<'a, Self::Answer>;
 }
 
@@ -243,7 +248,7 @@ impl<'a> Transaction<'a> {
     /// as can be.
     pub(crate) async fn keep(&mut self, trail: &Trail) -> Result<Sealing<'a>, WriteError> {
         self.tell(&trail.messages).await?;
-        self.seal(&trail.event).await
+        self.seal(&[&trail.event]).await
     }
 
     /// Two transactions whose laws are about what neither writes (that one admin is left, say) do not see each other. Those
@@ -310,6 +315,40 @@ impl<'a> Transaction<'a> {
         }
         .await;
         self.done(found)
+    }
+
+    /// The same over what an index gives, which it names.
+    pub(crate) async fn aggregate_by(
+        &mut self,
+        collection: &Collection,
+        index: &'static str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let found = async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .hint(collection.hint(index))
+                .max_time(QUERY_TIMEOUT)
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        }
+        .await;
+        self.done(found)
+    }
+
+    /// These fields of what the filter takes, which leads into an index.
+    pub(crate) async fn find_fields(
+        &mut self,
+        collection: &Collection,
+        filter: Document,
+        fields: &[&str],
+    ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let fields: Document = fields.iter().map(|field| ((*field).to_owned(), 1.into())).collect();
+        self.aggregate(collection, vec![doc! { "$match": filter }, doc! { "$project": fields }]).await
     }
 
     pub(crate) async fn insert(&mut self, collection: &Collection, document: Document) -> Result<(), WriteError> {
@@ -417,9 +456,9 @@ impl<'a> Transaction<'a> {
         self.again = Some(Failed::Met);
     }
 
-    pub(crate) async fn insert_entry(&mut self, entry: Document) -> mongodb::error::Result<()> {
-        let entries = self.store.documents(&AUDIT);
-        entries.insert_one(entry).session(&mut self.session).await.map(|_| ())
+    pub(crate) async fn insert_entries(&mut self, entries: Vec<Document>) -> mongodb::error::Result<()> {
+        let log = self.store.documents(&AUDIT);
+        log.insert_many(entries).session(&mut self.session).await.map(|_| ())
     }
 
     pub(crate) fn fail<T>(&mut self, error: Error) -> Result<T, WriteError> {

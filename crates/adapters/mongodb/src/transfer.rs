@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt;
 use infirmary_audit::SealedRoot;
 use infirmary_auth::{CounterKey, PasswordHash};
 use infirmary_diagnosis::DiagnosisVersion;
@@ -26,7 +27,7 @@ use crate::{
         PATIENT_WORDS, PATIENTS, PAYMENTS, REFUNDS, REPORTS, SESSIONS, STUDIES, TASKS,
     },
     sessions,
-    store::{answered, answered_write},
+    store::{QUERY_TIMEOUT, answered, answered_write},
     tasks, trail,
     transaction::{Done, Transaction, Work},
 };
@@ -39,9 +40,7 @@ impl Transfer for MongoStore {
             Place::Only if after.number > 0 => return Ok(Vec::new()),
             Place::Only => return Ok(self.only(kind).await?.into_iter().take(most).collect()),
         };
-        let filter = doc! { "_id": { "$gt": after } };
-        let query = Query { filter, sort: doc! { "_id": 1 }, limit: most, index: "_id" };
-        let found = self.find(collection, query).await?;
+        let found = self.after(collection, after, most).await?;
         if kind == RecordKind::Study {
             return self.with_images(&found).await;
         }
@@ -161,6 +160,28 @@ fn counter_key(found: &RawDocument) -> Result<CounterKey, StoreError> {
 }
 
 impl MongoStore {
+    async fn after(
+        &self,
+        collection: &Collection,
+        after: Bson,
+        most: usize,
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        let is_document = matches!(after, Bson::Document(_));
+        let (filter, sort) = (doc! { "_id": { "$gt": after } }, doc! { "_id": 1 });
+        if !is_document {
+            return self.find(collection, Query { filter, sort, limit: most, index: "_id" }).await;
+        }
+        // Documents are in the order of their fields. A server that is not MongoDB's may have them in another one in its index,
+        // and sorts them when it is not told to follow that.
+        answered(async {
+            let rows = self.rows(collection);
+            let limited =
+                rows.find(filter).sort(sort).limit(most as i64).batch_size(most as u32).max_time(QUERY_TIMEOUT);
+            limited.await?.try_collect().await
+        })
+        .await
+    }
+
     async fn only(&self, kind: RecordKind) -> Result<Option<HouseRecord>, StoreError> {
         if kind == RecordKind::KeyCheck {
             let house = self.find_one(&HOUSE, doc! { "_id": "house" }).await?;
@@ -266,7 +287,7 @@ async fn insert(transaction: &mut Transaction<'_>, records: &[&HouseRecord]) -> 
             }
             HouseRecord::Patient { patient, care_team } => {
                 documents.push(&PATIENTS, patient_document(patient, care_team));
-                patients::words(patient).into_iter().for_each(|word| documents.push(&PATIENT_WORDS, word));
+                patients::words_of(patient).into_iter().for_each(|word| documents.push(&PATIENT_WORDS, word));
             }
             HouseRecord::EmergencyAccess(access) => care_teams::begin(transaction, access).await?,
             HouseRecord::Study { study, images } => {

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
-use infirmary_kernel::{Action, PatientId, testing::trail};
+use infirmary_kernel::{PatientId, testing::fresh_id};
 use infirmary_mongodb::{MongoStore, testing::store};
-use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
+use infirmary_workflows::testing::register;
 
 mod patients {
     use super::store;
@@ -24,6 +24,26 @@ mod registry {
 mod key_check {
     use super::store;
     infirmary_kernel::key_check_laws!(store);
+}
+
+mod records {
+    use super::store;
+    infirmary_workflows::record_laws!(store);
+}
+
+mod import {
+    use super::store;
+    infirmary_workflows::import_laws!(store);
+}
+
+mod inspection {
+    use super::store;
+    infirmary_workflows::inspection_laws!(store);
+}
+
+mod restrictions {
+    use super::store;
+    infirmary_workflows::restriction_laws!(store);
 }
 
 mod leases {
@@ -60,16 +80,9 @@ mod messages {
 
 mod financials {
     use infirmary_financials::testing::Books;
-    use infirmary_kernel::{Action, PatientId, testing::trail};
-    use infirmary_mongodb::{MongoStore, testing::TestDatabase};
-    use infirmary_patients::{PatientStore, RegisteredPatient, testing::patient};
+    use infirmary_mongodb::testing::TestDatabase;
 
-    async fn registered(store: &MongoStore) -> PatientId {
-        let patient = patient("Ada", store.next_mrn().await.unwrap());
-        let registered = RegisteredPatient { patient: patient.clone(), trail: trail(Action::PATIENT_REGISTER) };
-        store.register(registered).await.unwrap();
-        patient.id
-    }
+    use super::registered;
 
     async fn books() -> Option<(Books, TestDatabase)> {
         let (store, database) = super::store().await?;
@@ -87,10 +100,7 @@ mod audit {
 
 /// A patient of the registry, for what has to be about one.
 async fn registered(store: &MongoStore) -> PatientId {
-    let patient = patient("Ada", store.next_mrn().await.unwrap());
-    let registered = RegisteredPatient { patient: patient.clone(), trail: trail(Action::PATIENT_REGISTER) };
-    store.register(registered).await.unwrap();
-    patient.id
+    register(store, fresh_id()).await.id
 }
 
 mod diagnosis {
@@ -130,4 +140,85 @@ mod auth {
 mod transfer {
     use super::store;
     infirmary_workflows::transfer_laws!(store);
+    infirmary_workflows::conversion_laws!(store);
+}
+
+mod imaging {
+    use async_trait::async_trait;
+    use infirmary_imaging::{FoundStudy, testing::Seed};
+    use infirmary_mongodb::{MongoStore, testing::TestDatabase};
+    use infirmary_workflows::{
+        StudyRecorder,
+        testing::{recorded, register},
+    };
+
+    struct House {
+        store: MongoStore,
+        _database: TestDatabase,
+    }
+
+    #[async_trait]
+    impl Seed for House {
+        async fn study(&self, found: &FoundStudy) {
+            register(&self.store, found.study.patient).await;
+            let recorded = recorded(found.study.clone(), found.images.clone(), found.released);
+            self.store.record_study(recorded).await.unwrap();
+        }
+    }
+
+    async fn house() -> Option<(MongoStore, House)> {
+        let (store, database) = super::store().await?;
+        Some((store.clone(), House { store, _database: database }))
+    }
+
+    infirmary_imaging::image_store_laws!(house);
+}
+
+mod reports {
+    use async_trait::async_trait;
+    use infirmary_diagnosis::{ChangedDiagnosis, ContentChange, DiagnosisStore, RecordedDiagnosis, testing::signed};
+    use infirmary_kernel::{
+        Action, DiagnosisId,
+        testing::{fresh_id, trail},
+    };
+    use infirmary_mongodb::{MongoStore, testing::TestDatabase};
+    use infirmary_reports::{Report, ReportStore, testing::laws::ReportHouse};
+    use infirmary_workflows::{
+        ReportIssuer,
+        testing::{confirmed, issued, register},
+    };
+
+    struct House(MongoStore);
+
+    #[async_trait]
+    impl ReportHouse for House {
+        fn reports(&self) -> &dyn ReportStore {
+            &self.0
+        }
+
+        async fn issue(&self, report: &Report) {
+            if DiagnosisStore::find(&self.0, report.diagnosis).await.unwrap().is_none() {
+                register(&self.0, report.patient).await;
+                let diagnosis = confirmed(report.diagnosis, report.patient, fresh_id());
+                let trail = trail(Action::DIAGNOSIS_RECORD);
+                self.0.record(RecordedDiagnosis { diagnosis, trail }).await.unwrap();
+            }
+            self.0.issue_report(issued(report.clone())).await.unwrap();
+        }
+
+        async fn amend(&self, diagnosis: DiagnosisId, version: u32) {
+            let known = DiagnosisStore::find(&self.0, diagnosis).await.unwrap().unwrap();
+            let reason = "seen again".to_owned().try_into().unwrap();
+            let (diagnosis, _) = known.amend(ContentChange::default(), reason, signed(fresh_id(), 1)).unwrap();
+            assert_eq!(diagnosis.version, version);
+            self.0.change(ChangedDiagnosis { diagnosis, trail: trail(Action::DIAGNOSIS_AMEND) }).await.unwrap();
+        }
+    }
+
+    async fn house() -> Option<(House, TestDatabase)> {
+        let (store, database) = super::store().await?;
+        Some((House(store), database))
+    }
+
+    infirmary_reports::report_store_laws!(house);
 }

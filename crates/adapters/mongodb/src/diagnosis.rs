@@ -163,7 +163,7 @@ pub(crate) async fn hold(
 }
 
 async fn insert_version(transaction: &mut Transaction<'_>, diagnosis: &Diagnosis) -> Result<(), WriteError> {
-    transaction.insert(&DIAGNOSIS_VERSIONS, version_document(diagnosis.patient, diagnosis.as_version())).await
+    transaction.insert(&DIAGNOSIS_VERSIONS, version_document(diagnosis)).await
 }
 
 pub(crate) fn document(diagnosis: &Diagnosis) -> Document {
@@ -186,7 +186,12 @@ pub(crate) fn document(diagnosis: &Diagnosis) -> Document {
     .with("retraction", diagnosis.retraction.as_ref().map(reasoned))
 }
 
-pub(crate) fn version_document(patient: PatientId, version: DiagnosisVersion) -> Document {
+/// What the history keeps of it as it is now.
+pub(crate) fn version_document(diagnosis: &Diagnosis) -> Document {
+    history_document(diagnosis.patient, diagnosis.as_version())
+}
+
+pub(crate) fn history_document(patient: PatientId, version: DiagnosisVersion) -> Document {
     let DiagnosisVersion { diagnosis: of, version, status, content, made, reason } = version;
     doc! {
         "_id": version_id(of, version),

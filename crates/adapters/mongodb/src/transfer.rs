@@ -353,7 +353,7 @@ async fn insert_versions(transaction: &mut Transaction<'_>, versions: &[&Diagnos
     let mut documents = Vec::new();
     for version in versions {
         let patient = patients.get(&version.diagnosis).ok_or_else(|| gone("diagnosis"))?;
-        documents.push(diagnosis::version_document(*patient, (*version).clone()));
+        documents.push(diagnosis::history_document(*patient, (*version).clone()));
     }
     transaction.insert_all(&DIAGNOSIS_VERSIONS, documents).await
 }

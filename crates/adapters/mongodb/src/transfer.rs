@@ -171,12 +171,13 @@ impl MongoStore {
         if !is_document {
             return self.find(collection, Query { filter, sort, limit: most, index: "_id" }).await;
         }
-        // Documents are in the order of their fields. A server that is not MongoDB's may have them in another one in its index,
-        // and sorts them when it is not told to follow that.
+        // Documents are compared field by field. A server that is not MongoDB's may have them in another order in its index: told
+        // to follow that, it gives them so; not told, it sorts.
+        let why = format!("{MAY_WALK}not every server has documents in their order in an index");
         answered(async {
             let rows = self.rows(collection);
-            let limited =
-                rows.find(filter).sort(sort).limit(most as i64).batch_size(most as u32).max_time(QUERY_TIMEOUT);
+            let asked = rows.find(filter).sort(sort).limit(most as i64).batch_size(most as u32);
+            let limited = asked.max_time(QUERY_TIMEOUT).comment(why);
             limited.await?.try_collect().await
         })
         .await

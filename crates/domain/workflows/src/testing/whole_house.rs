@@ -57,6 +57,11 @@ pub fn at(offset_ms: i64) -> Timestamp {
 
 const HOUR_MS: i64 = 60 * 60 * 1_000;
 
+/// The same for what fades, in the year 2100: a store that forgets by itself goes by the clock of its machine.
+fn later(offset_ms: i64) -> Timestamp {
+    Timestamp::from_unix_ms(4_102_444_800_000 + offset_ms)
+}
+
 fn short(text: &str) -> ShortText {
     ShortText::parse(text).unwrap()
 }
@@ -237,7 +242,7 @@ impl People {
         records.push(account(&self.doctor, Some(self.password.clone()), none.clone()));
         records.push(account(&self.invited, None, none));
         let invitation =
-            Invitation { account: self.invited.id, code: digest("invitation"), expires_at: at(24 * HOUR_MS) };
+            Invitation { account: self.invited.id, code: digest("invitation"), expires_at: later(24 * HOUR_MS) };
         records.push(HouseRecord::Invitation(invitation));
         self.add_sessions(records);
         self.add_counters(records);
@@ -257,10 +262,10 @@ impl People {
         let full = Session {
             id: fresh_id(),
             account: self.doctor.id,
-            started_at: at(10),
-            authenticated_at: at(11),
-            refreshed_at: at(12),
-            expires_at: at(72 * HOUR_MS),
+            started_at: later(10),
+            authenticated_at: later(11),
+            refreshed_at: later(12),
+            expires_at: later(72 * HOUR_MS),
             agent: Some("Mozilla/5.0 (گەڕۆک)".to_owned()),
             address: Some("2001:db8::7".parse().unwrap()),
             refresh: digest("refresh"),
@@ -269,10 +274,10 @@ impl People {
         let bare = Session {
             id: fresh_id(),
             account: self.patient.id,
-            started_at: at(10),
-            authenticated_at: at(10),
-            refreshed_at: at(10),
-            expires_at: at(72 * HOUR_MS),
+            started_at: later(10),
+            authenticated_at: later(10),
+            refreshed_at: later(10),
+            expires_at: later(72 * HOUR_MS),
             agent: None,
             address: None,
             refresh: digest("another"),
@@ -287,7 +292,7 @@ impl People {
             code: Some(digest("code")),
             tries: 3,
             proved: true,
-            expires_at: at(5 * 60 * 1_000),
+            expires_at: later(5 * 60 * 1_000),
         };
         let decoy = Challenge {
             id: fresh_id(),
@@ -298,7 +303,7 @@ impl People {
             code: None,
             tries: 0,
             proved: false,
-            expires_at: at(5 * 60 * 1_000),
+            expires_at: later(5 * 60 * 1_000),
         };
         records.extend([full, bare].map(HouseRecord::Session));
         records.extend([asked, decoy].map(HouseRecord::Challenge));
@@ -307,16 +312,16 @@ impl People {
     fn add_counters(&self, records: &mut Vec<HouseRecord>) {
         let off = Counter {
             failures: Counter::MAX_FAILURES,
-            since: at(1),
-            blocked_until: at(2),
+            since: later(1),
+            blocked_until: later(2),
             blocks: 0,
             emails: Vec::new(),
             noted: true,
         };
         let address = Counter {
             failures: 2,
-            since: at(3),
-            blocked_until: at(4),
+            since: later(3),
+            blocked_until: later(4),
             blocks: 5,
             emails: vec![u64::MAX, 0, 77],
             noted: false,
@@ -324,7 +329,7 @@ impl People {
         let from = CounterKey::address("2001:db8::7".parse().unwrap());
         records.push(HouseRecord::AttemptCounter(CounterKey::email(&self.doctor.email), off));
         records.push(HouseRecord::AttemptCounter(from.clone(), address));
-        let sent = CodeCounter { times: vec![at(-1), at(0)], total: 2, since: Some(at(-1)), noted: true };
+        let sent = CodeCounter { times: vec![later(-1), later(0)], total: 2, since: Some(later(-1)), noted: true };
         let none = CodeCounter { times: Vec::new(), total: 0, since: None, noted: false };
         records.push(HouseRecord::CodeCounter(CounterKey::house(), sent));
         records.push(HouseRecord::CodeCounter(from, none));
@@ -668,7 +673,7 @@ fn claims(people: &People) -> (Vec<HouseRecord>, Claim) {
         key: IdempotencyKey::parse(key).unwrap(),
         fingerprint: Fingerprint::of([key.as_bytes()]),
         receipt: Receipt::from_bytes(receipt.to_vec()),
-        at: at(70),
+        at: later(70),
     };
     let first = claim(people.doctor.id, "كريم.$ %_", b"{\"id\":\"7\"}");
     let others = [claim(people.doctor.id, "a", &[0, 255, 128]), claim(people.invited.id, "a", b"")];

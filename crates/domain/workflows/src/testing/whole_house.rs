@@ -330,7 +330,7 @@ impl People {
         records.push(HouseRecord::AttemptCounter(CounterKey::email(&self.doctor.email), off));
         records.push(HouseRecord::AttemptCounter(from.clone(), address));
         let sent = CodeCounter { times: vec![later(-1), later(0)], total: 2, since: Some(later(-1)), noted: true };
-        let none = CodeCounter { times: Vec::new(), total: 0, since: None, noted: false };
+        let none = CodeCounter { times: vec![later(5)], total: 0, since: None, noted: false };
         records.push(HouseRecord::CodeCounter(CounterKey::house(), sent));
         records.push(HouseRecord::CodeCounter(from, none));
     }

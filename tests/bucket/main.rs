@@ -7,7 +7,14 @@ use infirmary_objects::{
     Service,
     testing::{BucketServer, Fault, Line, Operation, credentials},
 };
-use infirmary_server::{command::verify::verify, config::Config, wiring};
+use infirmary_server::{
+    command::{
+        convert::{self, Convert},
+        verify::verify,
+    },
+    config::Config,
+    wiring,
+};
 use infirmary_tests::{Answer, TestApp, User};
 use reqwest::{
     Client, Method, StatusCode,
@@ -185,4 +192,73 @@ async fn an_upload_over_a_bad_line_is_recorded_wholly_or_not_and_a_retry_ends_wi
     }
     assert!(house.line.injected() >= 60, "{} faults", house.line.injected());
     assert_eq!(house.findings(A_DAY).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_go_from_a_folder_to_a_bucket_and_to_another_and_back() {
+    let app = TestApp::start_with(&[]).await;
+    let doctor = app.as_doctor().await;
+    for patient in ["Ada", "Grace", "Mary"] {
+        let registered = app.register_patient(patient).await;
+        let study = upload(&app, &doctor, patient, id(&registered)).await.expect(StatusCode::CREATED);
+        let diagnosis = json!({"diagnosisId": study["diagnosis"]["id"]});
+        app.post(&doctor, "/v1/reports", &diagnosis).await.expect(StatusCode::CREATED);
+    }
+    let Some(server) = BucketServer::shared() else { return };
+    let (line, folder) = (Line::to(server).await, tempfile::tempdir().unwrap());
+    let mut places = Vec::new();
+    for service in [Service::GoogleCloudStorage, Service::S3] {
+        let bucket = tokio::task::spawn_blocking(|| server.bucket()).await.unwrap();
+        let scheme = if service == Service::S3 { "s3" } else { "gs" };
+        let file = credentials(service, &line, folder.path());
+        places.push((format!("{scheme}://{bucket}/house"), Some(file)));
+    }
+    places.push((format!("file://{}", folder.path().join("objects").display()), None));
+    let config = |objects: &str, credentials: &Option<std::path::PathBuf>| {
+        let mut settings = vec![
+            ("INFIRMARY_DATA_DIR", app.folder.path().to_str().unwrap().to_owned()),
+            ("INFIRMARY_OBJECTS", objects.to_owned()),
+        ];
+        let file = credentials.iter().map(|file| file.to_str().unwrap().to_owned());
+        settings.extend(file.map(|file| ("INFIRMARY_OBJECTS_CREDENTIALS", file)));
+        Config::from_variables(settings.into_iter().map(|(name, value)| (name.to_owned(), value))).unwrap()
+    };
+    let copy = async |from: Option<&str>, to: Option<&str>, config: Config| {
+        let (from_objects, to_objects) = (from.map(str::to_owned), to.map(str::to_owned));
+        let alone = Convert { from: None, to: None, from_objects, to_objects, accept_findings: false, release: false };
+        convert::run(&config, alone).await
+    };
+    let files = |folder: &std::path::Path| {
+        let of = |kind: &str| std::fs::read_dir(folder.join(kind)).unwrap().map(|file| file.unwrap().path());
+        let mut files: Vec<_> = of("images").chain(of("reports")).collect();
+        files.sort();
+        files
+            .into_iter()
+            .map(|file| (file.file_name().unwrap().to_owned(), std::fs::read(file).unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let original = app.folder.path().join("objects");
+    let [google, s3, back] = &places[..] else { panic!("three places") };
+
+    // Broken off by a line that fails, it goes on.
+    line.fail(Operation::Put, Fault::Status(403), usize::MAX);
+    copy(Some("file:"), None, config(&google.0, &google.1)).await.unwrap_err();
+    line.heal();
+    copy(Some("file:"), None, config(&google.0, &google.1)).await.unwrap();
+    let there = folder.path().join("objects");
+    copy(None, Some(&back.0), config(&google.0, &google.1)).await.unwrap();
+    assert!(files(&original) == files(&there));
+
+    copy(Some(&back.0), None, config(&s3.0, &s3.1)).await.unwrap();
+    std::fs::remove_dir_all(&there).unwrap();
+    copy(None, Some(&back.0), config(&s3.0, &s3.1)).await.unwrap();
+    assert!(files(&original) == files(&there));
+    assert_eq!(files(&original).len(), 9);
+
+    // Nor is anything copied to where strangers can read it.
+    std::fs::remove_dir_all(&there).unwrap();
+    line.open_to_strangers(true);
+    let refused = copy(Some("file:"), None, config(&s3.0, &s3.1)).await.unwrap_err();
+    let told = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(told.contains("without credentials"), "{told}");
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -90,6 +91,31 @@ pub enum StoreUrl {
 pub enum ObjectsUrl {
     File(PathBuf),
     Bucket(BucketSettings),
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "{}", path.display()),
+            Self::MongoDb(address) => address.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ObjectsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Bucket(BucketSettings { service, bucket, prefix, .. }) => {
+                let scheme = match service {
+                    Service::GoogleCloudStorage => "gs",
+                    Service::S3 => "s3",
+                };
+                write!(f, "{scheme}://{bucket}")?;
+                prefix.as_ref().map_or(Ok(()), |prefix| write!(f, "/{prefix}"))
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +218,7 @@ impl Config {
             })?;
         let mut objects = match given("INFIRMARY_OBJECTS") {
             None => ObjectsUrl::File(data_dir.join("objects")),
-            Some(url) => objects_of(url, &data_dir)?,
+            Some(url) => objects_of("INFIRMARY_OBJECTS", url, &data_dir)?,
         };
         for name in ["INFIRMARY_OBJECTS_CREDENTIALS", "INFIRMARY_OBJECTS_SIGNED_URLS"] {
             let Some(value) = given(name) else { continue };
@@ -211,7 +237,7 @@ impl Config {
             listen,
             store: match given("INFIRMARY_STORE") {
                 None => StoreUrl::Sqlite(data_dir.join("infirmary.db")),
-                Some(url) => store_of(url, &data_dir)?,
+                Some(url) => store_of("INFIRMARY_STORE", url, &data_dir)?,
             },
             objects,
             secrets_dir: given("INFIRMARY_SECRETS_DIR").map_or_else(|| data_dir.join("secrets"), PathBuf::from),
@@ -308,6 +334,25 @@ impl Config {
             },
             data_dir,
         })
+    }
+}
+
+impl Config {
+    /// The same house on the store that an option of the command line names.
+    pub fn on_store(&self, option: &'static str, url: &str) -> Result<Self, ConfigError> {
+        Ok(Self { store: store_of(option, url, &self.data_dir)?, ..self.clone() })
+    }
+
+    /// The same house with the objects that an option of the command line names. A bucket is opened by the credentials of the
+    /// settings, when these are for the same service.
+    pub fn with_objects(&self, option: &'static str, url: &str) -> Result<Self, ConfigError> {
+        let mut objects = objects_of(option, url, &self.data_dir)?;
+        if let (ObjectsUrl::Bucket(named), ObjectsUrl::Bucket(set)) = (&mut objects, &self.objects)
+            && named.service == set.service
+        {
+            named.credentials.clone_from(&set.credentials);
+        }
+        Ok(Self { objects, ..self.clone() })
     }
 }
 
@@ -449,26 +494,24 @@ fn http_url(name: &'static str, value: &str) -> Result<String, ConfigError> {
 }
 
 /// A file, or a database of MongoDB. A refused address is not repeated: it may hold a password.
-fn store_of(url: &str, data_dir: &Path) -> Result<StoreUrl, ConfigError> {
-    const NAME: &str = "INFIRMARY_STORE";
+fn store_of(name: &'static str, url: &str, data_dir: &Path) -> Result<StoreUrl, ConfigError> {
     if url.starts_with("mongodb:") || url.starts_with("mongodb+srv:") {
-        let refused = |error: infirmary_mongodb::OpenError| ConfigError::Refused { name: NAME, why: error.to_string() };
+        let refused = |error: infirmary_mongodb::OpenError| ConfigError::Refused { name, why: error.to_string() };
         return Address::parse(url).map(StoreUrl::MongoDb).map_err(refused);
     }
-    path_of(NAME, url, "sqlite:", data_dir, "infirmary.db").map(StoreUrl::Sqlite)
+    path_of(name, url, "sqlite:", data_dir, "infirmary.db").map(StoreUrl::Sqlite)
 }
 
 /// A folder, or a bucket with what all keys begin with.
-fn objects_of(url: &str, data_dir: &Path) -> Result<ObjectsUrl, ConfigError> {
-    const NAME: &str = "INFIRMARY_OBJECTS";
+fn objects_of(name: &'static str, url: &str, data_dir: &Path) -> Result<ObjectsUrl, ConfigError> {
     let (service, rest) = if let Some(rest) = url.strip_prefix("gs://") {
         (Service::GoogleCloudStorage, rest)
     } else if let Some(rest) = url.strip_prefix("s3://") {
         (Service::S3, rest)
     } else {
-        return path_of(NAME, url, "file:", data_dir, "objects").map(ObjectsUrl::File);
+        return path_of(name, url, "file:", data_dir, "objects").map(ObjectsUrl::File);
     };
-    let refused = |why: &str| ConfigError::Refused { name: NAME, why: why.into() };
+    let refused = |why: &str| ConfigError::Refused { name, why: why.into() };
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     if bucket.len() < 3 || !bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
     {
@@ -564,6 +607,27 @@ mod tests {
         let signed = [("INFIRMARY_OBJECTS", "gs://ward-images"), ("INFIRMARY_OBJECTS_SIGNED_URLS", "on")];
         let ObjectsUrl::Bucket(signed) = config(&signed).unwrap().objects else { panic!("a bucket") };
         assert!(signed.signed_urls && signed.credentials.is_none());
+    }
+
+    #[test]
+    fn a_command_may_name_another_store_and_other_objects() {
+        let bucket = [("INFIRMARY_OBJECTS", "gs://ward-images/a"), ("INFIRMARY_OBJECTS_CREDENTIALS", "key.json")];
+        let house = config(&bucket).unwrap();
+        let credentials = |url| match house.with_objects("--from-objects", url).unwrap().objects {
+            ObjectsUrl::Bucket(bucket) => bucket.credentials,
+            ObjectsUrl::File(_) => None,
+        };
+        assert_eq!(credentials("gs://other-images"), Some("key.json".into()));
+        assert_eq!(credentials("s3://other-images"), None);
+        let folder = house.with_objects("--from-objects", "file:/srv/objects").unwrap();
+        assert_eq!(folder.objects, ObjectsUrl::File("/srv/objects".into()));
+        let other = house.on_store("--to", "mongodb://ada:secret@db/house?replicaSet=rs0").unwrap();
+        assert!(matches!(other.store, StoreUrl::MongoDb(_)));
+        assert!(
+            matches!(house.on_store("--to", "sqlite:").unwrap().store, StoreUrl::Sqlite(path) if path.ends_with("infirmary.db"))
+        );
+        let refused = house.on_store("--to", "mongodb://ada:secret@").unwrap_err().to_string();
+        assert!(refused.starts_with("--to is refused") && !refused.contains("secret"), "{refused}");
     }
 
     #[test]

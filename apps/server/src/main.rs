@@ -40,6 +40,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             Command::Verify(verify) => command::verify::run(&config, verify).await?,
             Command::Backup(backup) => command::backup::run(&config, backup).await?,
             Command::Restore(restore) => command::restore::run(&config, restore).await?,
+            Command::Convert(convert) => command::convert::run(&config, convert).await?,
             Command::Import(import) => command::import::run(&config, import).await?,
             Command::Openapi => {}
         }

@@ -24,7 +24,7 @@ use infirmary_financials::{
 use infirmary_imaging::{ImageReader, ImageStore, Previews, ReceiveImage};
 use infirmary_kernel::{
     Clock, Confidentiality, Currency, Entropy, Gate, House, IdSource, Invalid, Journal, KeyCheck, Leases, Objects,
-    PostalAddress, Readiness, Receipts, ShortText, Signer, StoreError, Sweep,
+    PostalAddress, Readiness, Receipts, ShortText, Signer, StoreError, Sweep, Timestamp,
 };
 use infirmary_messaging::{
     DeliverMessages, DeliveryWebhook, MessageLog, MessageSender, Outbox, RecordDeliveries, RetryMessage,
@@ -41,8 +41,9 @@ use infirmary_system::{
 };
 use infirmary_whatsapp::{Settings, Token, TokenError, WhatsAppSender, WhatsAppWebhook};
 use infirmary_workflows::{
-    ChangeCareTeam, Importer, Inspection, IssueReport, Overview, OverviewQueries, RecordStudy, RegisterAccount,
-    Registry, ReportIssuer, StartEmergencyAccess, StudyRecorder, SweepObjects,
+    ChangeCareTeam, Conversion, ConversionPart, ConvertObjects, ConvertedStore, Importer, Inspection, IssueReport,
+    Overview, OverviewQueries, RecordStudy, RegisterAccount, Registry, ReportIssuer, StartEmergencyAccess,
+    StudyRecorder, SweepObjects, Transfer,
 };
 
 use secrecy::ExposeSecret;
@@ -97,6 +98,29 @@ pub enum StartError {
          has on which this house is served, or what was copied from there"
     )]
     SecretsDiffer { database: String, secrets: PathBuf },
+    #[error(
+        "the house in {database} is copied to another store since {begun_at}, and must not change meanwhile; finish that by the \
+         same `infirmary convert`, or give the copy up and let this one go on by `infirmary convert --release`"
+    )]
+    IsCopied { database: String, begun_at: Timestamp },
+    #[error(
+        "the house in {database} was copied to another store (begun at {begun_at}) and goes on there: set INFIRMARY_STORE to \
+         that one. Two that go on would be two houses; when the copy is given up, this one goes on by \
+         `infirmary convert --release`"
+    )]
+    HasLeft { database: String, begun_at: Timestamp },
+    #[error(
+        "the house in {database} is not whole: a conversion into it, begun at {begun_at}, was not finished; run the same \
+         `infirmary convert` again, which goes on where it was"
+    )]
+    NotWhole { database: String, begun_at: Timestamp },
+    #[error(
+        "the store of objects {objects} is not whole: bytes were being copied into it; run the same `infirmary convert` \
+         again, which goes on where it was"
+    )]
+    ObjectsNotWhole { objects: String },
+    #[error("it cannot be told whether the store takes part in a conversion")]
+    Conversion(#[source] StoreError),
     #[error("it cannot be told whether the secrets are those that the database was begun with")]
     KeyCheck(#[source] StoreError),
     #[error("WhatsApp cannot be set up")]
@@ -167,18 +191,48 @@ fn staging_of(config: &Config) -> PathBuf {
     config.data_dir.join("staging")
 }
 
-async fn open_objects(config: &Config) -> Result<Arc<dyn Objects>, StartError> {
-    let objects: Arc<dyn Objects> = match &config.objects {
+/// To be written to, whole or not.
+pub async fn objects_to_fill(config: &Config) -> Result<Arc<dyn Objects>, StartError> {
+    Ok(match &config.objects {
         ObjectsUrl::File(folder) => Arc::new(DiskObjects::open(folder).map_err(StartError::Objects)?),
         ObjectsUrl::Bucket(settings) => {
             let opened = BucketObjects::open(settings, &staging_of(config), Arc::new(OsEntropy)).await;
             Arc::new(opened.map_err(StartError::Objects)?)
         }
-    };
+    })
+}
+
+async fn open_objects(config: &Config) -> Result<Arc<dyn Objects>, StartError> {
+    let objects = objects_to_fill(config).await?;
+    match ConvertObjects::is_half(objects.as_ref()).await {
+        Ok(false) => {}
+        Ok(true) => return Err(StartError::ObjectsNotWhole { objects: config.objects.to_string() }),
+        // The check says it in the words of an operator, and the server waits for the store.
+        Err(error) => tracing::error!(%error, "it cannot be told whether the objects are whole"),
+    }
     if let Err(error) = objects.check().await {
         tracing::error!(%error, "the store of objects is not as it should be; the server is not ready");
     }
     Ok(objects)
+}
+
+/// A store to be copied or filled, whatever its part in a conversion is, and without the secrets of its house. One that is to
+/// be copied has to be there; one to be filled is made.
+pub async fn store_to_convert(config: &Config, filled: bool) -> Result<Stores, StartError> {
+    choose_tls_provider();
+    if !filled && !is_begun(config).await? {
+        // Says what is not there.
+        return Stores::open_to_read(config, 1).await;
+    }
+    match &config.store {
+        StoreUrl::Sqlite(path) => {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                make_private_folder(folder)?;
+            }
+            Ok(Stores::of(SqliteStore::open(path, config.workers)?))
+        }
+        StoreUrl::MongoDb(address) => Ok(Stores::of(MongoStore::open(address, Arc::new(OsEntropy)).await?)),
+    }
 }
 
 /// What an import works with.
@@ -275,6 +329,7 @@ pub struct Stores {
     report_issuer: Arc<dyn ReportIssuer>,
     importer: Arc<dyn Importer>,
     inspection: Arc<dyn Inspection>,
+    transfer: Arc<dyn Transfer>,
 }
 
 impl Stores {
@@ -291,7 +346,7 @@ impl Stores {
             + AuditLog
             + Ledger
             + LedgerQueries,
-        S: Overview + Registry + StudyRecorder + ReportIssuer + Importer + Inspection + 'static,
+        S: Overview + Registry + StudyRecorder + ReportIssuer + Importer + Inspection + Transfer + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -324,7 +379,8 @@ impl Stores {
             study_recorder: store.clone(),
             report_issuer: store.clone(),
             importer: store.clone(),
-            inspection: store,
+            inspection: store.clone(),
+            transfer: store,
         }
     }
 
@@ -333,6 +389,37 @@ impl Stores {
         Ok(match &config.store {
             StoreUrl::Sqlite(path) => Self::of(SqliteStore::open_to_read(path, readers)?),
             StoreUrl::MongoDb(address) => Self::of(MongoStore::open_to_read(address, Arc::new(OsEntropy)).await?),
+        })
+    }
+
+    pub fn converted(&self) -> ConvertedStore {
+        ConvertedStore { transfer: self.transfer.clone(), inspection: self.inspection.clone(), log: self.audit.clone() }
+    }
+
+    /// The lease by which it is known that no server works on the store.
+    pub fn alone(&self) -> Alone {
+        let (clock, ids): (_, &dyn IdSource) = (Arc::new(SystemClock), &SystemIds::default());
+        Alone {
+            leases: self.leases.clone(),
+            name: BACKGROUND,
+            holder: ids.mint(clock.now()),
+            clock,
+            pace: Pace::default(),
+        }
+    }
+
+    /// A house is served where it is whole, and where it did not leave.
+    async fn refuse_while_converted(&self, database: &str) -> Result<(), StartError> {
+        let Some(Conversion { begun_at, part, .. }) =
+            self.transfer.conversion().await.map_err(StartError::Conversion)?
+        else {
+            return Ok(());
+        };
+        let database = database.to_owned();
+        Err(match part {
+            ConversionPart::Source => StartError::IsCopied { database, begun_at },
+            ConversionPart::Left => StartError::HasLeft { database, begun_at },
+            ConversionPart::Target { .. } => StartError::NotWhole { database, begun_at },
         })
     }
 
@@ -372,12 +459,16 @@ async fn open_house(config: &Config) -> Result<(Stores, Keyring), StartError> {
             (Stores::of(store), open_keyring()?, database)
         }
     };
+    stores.refuse_while_converted(&database).await?;
     let own = keyring.check_value();
     if stores.key_check.keep(own).await.map_err(StartError::KeyCheck)? != own {
         return Err(StartError::SecretsDiffer { database, secrets: secrets() });
     }
     Ok((stores, keyring))
 }
+
+/// The lease of whichever process does the work of the house.
+const BACKGROUND: &str = "background";
 
 /// The one cryptography of all TLS connections of this process. Clients of HTTPS ask for it when they are made.
 pub fn choose_tls_provider() {
@@ -693,7 +784,7 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
         ],
         alone: Alone {
             leases: stores.leases,
-            name: "background",
+            name: BACKGROUND,
             holder: ids.mint(clock.now()),
             clock,
             pace: Pace::default(),

@@ -1,6 +1,6 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
-use infirmary_kernel::{Clock, InstanceId, Lease, Leases};
+use infirmary_kernel::{Clock, InstanceId, Lease, Leases, StoreError};
 use tokio::time::{sleep, timeout};
 
 use super::Stop;
@@ -13,6 +13,17 @@ pub struct Alone {
     pub name: &'static str,
     pub holder: InstanceId,
     pub pace: Pace,
+}
+
+/// Why something was not done alone, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAlone {
+    #[error("another process works on the store: a server, or another conversion; stop it first")]
+    Held,
+    #[error("the store could not be kept for this process alone: it did not answer in time")]
+    Lost,
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// How often the store is asked.
@@ -55,6 +66,29 @@ impl Alone {
         }
     }
 
+    /// Does some work once, with the lease from beginning to end. Waits for one that a process has left when it died, and no
+    /// longer: one that is renewed meanwhile is of a process that lives.
+    pub async fn once<T>(&self, work: impl Future<Output = T>) -> Result<T, NotAlone> {
+        let left = Duration::from_secs(Lease::TTL_SECONDS + Lease::MAX_CLOCK_SKEW_SECONDS) + self.pace.ask;
+        let begun = self.clock.now();
+        let lease = loop {
+            match self.leases.acquire(self.name, self.holder, self.clock.now()).await? {
+                Some(lease) => break lease,
+                None if self.clock.now().since(begun) > left => return Err(NotAlone::Held),
+                None => sleep(self.pace.ask).await,
+            }
+        };
+        let done = tokio::select! {
+            biased;
+            () = self.keep(lease) => return Err(NotAlone::Lost),
+            done = work => done,
+        };
+        if let Err(error) = self.leases.release(&lease).await {
+            tracing::warn!(lease = self.name, %error, "the lease was not released; another goes on when it is over");
+        }
+        Ok(done)
+    }
+
     async fn hold(&self, lease: Lease, stop: &Stop, work: impl Future<Output = ()>) {
         tracing::info!(lease = self.name, fence = lease.fence, "this process does the work of the house");
         tokio::select! {
@@ -93,7 +127,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
-    use infirmary_kernel::{Id, StoreError, Timestamp};
+    use infirmary_kernel::{Id, Timestamp};
     use infirmary_sqlite::SqliteStore;
     use infirmary_system::SystemIds;
     use tokio::task::yield_now;
@@ -305,5 +339,56 @@ mod tests {
         };
         tokio::join!(process.run(stop, || work.go_on()), watch);
         assert_eq!(work.begun(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_once_waits_for_the_lease_of_the_dead_and_not_for_one_that_is_renewed() {
+        let (house, work) = (House::new(), Work::default());
+        let living = house.process();
+        let (stopper, stop) = Stopper::new();
+        let watch = async {
+            until(|| work.doing() == 1).await;
+            let asking = async {
+                let asked = house.process().once(async { panic!("not while another works") }).await;
+                assert!(matches!(asked, Err::<(), _>(NotAlone::Held)), "{asked:?}");
+                stopper.stop();
+            };
+            let passing = async {
+                for _ in 0..40 {
+                    house.clock.advance(1);
+                    sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::join!(asking, passing);
+        };
+        tokio::join!(living.run(stop, || work.go_on()), watch);
+
+        let dead = house.process();
+        let taken = dead.leases.acquire("work", dead.holder, house.clock.now()).await.unwrap();
+        assert!(taken.is_some());
+        let next = house.process();
+        let passing = async {
+            for _ in 0..(Lease::TTL_SECONDS + Lease::MAX_CLOCK_SKEW_SECONDS) {
+                house.clock.advance(1);
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let (done, ()) = tokio::join!(next.once(async { 7 }), passing);
+        assert_eq!(done.unwrap(), 7);
+        assert_eq!(house.process().once(async { 8 }).await.unwrap(), 8, "it was released");
+    }
+
+    #[tokio::test]
+    async fn what_is_done_once_is_broken_off_when_the_lease_is_lost() {
+        let house = House::new();
+        let failing = Arc::new(Failing { store: house.store.clone(), away: false.into() });
+        let process = house.process_on(failing.clone());
+        let passing = async {
+            failing.away.store(true, Ordering::SeqCst);
+            sleep(Duration::from_millis(20)).await;
+            house.clock.advance(Lease::TTL_SECONDS);
+        };
+        let (done, ()) = tokio::join!(process.once(std::future::pending::<()>()), passing);
+        assert!(matches!(done, Err(NotAlone::Lost)), "{done:?}");
     }
 }

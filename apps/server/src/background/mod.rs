@@ -11,7 +11,7 @@ use futures_util::future::{join, join_all};
 use infirmary_kernel::Objects;
 use tokio::{sync::watch, time::sleep};
 
-pub use alone::{Alone, Pace};
+pub use alone::{Alone, NotAlone, Pace};
 pub use courier::Courier;
 pub use jobs::{Job, close_audit_log, sweep_objects, sweep_rows};
 

@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{archive::ArchiveError, wiring::StartError};
+use infirmary_workflows::ConversionError;
+
+use crate::{archive::ArchiveError, background::NotAlone, config::ConfigError, wiring::StartError};
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,8 @@ pub enum CommandError {
     Input(#[source] io::Error),
     #[error("the standard output cannot be written")]
     Output(#[source] io::Error),
+    #[error(transparent)]
+    Option(#[from] ConfigError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("cannot listen on {address}")]
@@ -41,6 +45,15 @@ pub enum CommandError {
     NotByArchive,
     #[error("{path} is refused")]
     Archive { path: PathBuf, source: ArchiveError },
+    #[error("the house was not converted")]
+    Conversion(#[from] ConversionError),
+    #[error("{store} cannot be converted")]
+    NotAlone { store: String, source: NotAlone },
+    #[error(
+        "{findings} found that must not be; the standard output has the list, and nothing is served of the copy before it is \
+         right. What `infirmary verify` finds in the old store, too, can be taken along by --accept-findings"
+    )]
+    NotTheSame { findings: u64 },
     #[error("{findings} found that must not be; the standard output has the list")]
     NotClean { findings: u64 },
 }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audit;
 pub mod backup;
+pub mod convert;
 pub mod demo;
 mod error;
 pub mod import;
@@ -41,6 +42,9 @@ pub enum Command {
     Backup(backup::Backup),
     /// Make a house of an archive, where none is
     Restore(restore::Restore),
+    /// Move the house to another store, or its bytes to another store of objects; the server is stopped meanwhile. Broken off, the
+    /// same command goes on
+    Convert(convert::Convert),
     /// Take over the data and files of the replaced system; can be repeated, and takes what is new
     Import(import::Import),
     /// Print the OpenAPI document

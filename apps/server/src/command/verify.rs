@@ -61,9 +61,9 @@ pub async fn verify(inspected: &Inspected, exported: &[Head], stray_age: Duratio
         currency: inspected.currency,
         stray_age,
     };
-    let mut shown = Shown { bar: ProgressBar::no_length() };
+    let mut shown = Shown::new();
     let verified = house.run(exported, &mut shown).await;
-    shown.bar.finish_and_clear();
+    shown.clear();
     verified.map_err(CommandError::use_case)
 }
 
@@ -95,14 +95,25 @@ pub fn say(line: &str) -> io::Result<()> {
 }
 
 /// The bar goes to the standard error, and only when that is a terminal.
-struct Shown {
+pub struct Shown {
     bar: ProgressBar,
+}
+
+impl Shown {
+    pub fn new() -> Self {
+        Self { bar: ProgressBar::no_length() }
+    }
+
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 impl Watch for Shown {
     fn begin(&mut self, stage: Stage, total: u64) {
         let unit = match stage {
-            Stage::Objects => "{bytes}/{total_bytes} {bytes_per_sec}",
+            Stage::Bytes | Stage::Objects => "{bytes}/{total_bytes} {bytes_per_sec}",
+            Stage::Copy | Stage::Compare => "{pos}/{len} {per_sec}",
             Stage::Books | Stage::Records | Stage::Strays | Stage::Audit => "{pos}/{len}",
         };
         let template = format!("{{msg:8}} {{wide_bar}} {unit} {{eta}}");

@@ -1,6 +1,7 @@
 //! The command line, as an operator meets it: the real binary, on folders of its own.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
+mod converting;
 mod on_mongodb;
 
 use std::{
@@ -263,7 +264,10 @@ fn with_secrets_of_another_house_it_does_not_start() {
 fn a_house_of_before_there_was_a_check_value_begins_with_the_secrets_it_has() {
     let house = House::new();
     house.admin_create("ada@example.org").well();
-    house.damage("DROP TABLE house; PRAGMA user_version = 4");
+    house.damage(
+        "DROP TABLE house; DROP TABLE conversion; DROP TABLE closed_chains; DROP TABLE audit_roots;
+         ALTER TABLE audit RENAME COLUMN number TO sequence; PRAGMA user_version = 4",
+    );
     Serving::start(&house).stop();
     fs::remove_file(house.data().join("secrets/pepper.key")).unwrap();
     fs::write(house.data().join("secrets/pepper.key"), "kJ8sQm2xZp0vLr7tWn4yBd6fHc1gKa9e").unwrap();
@@ -322,8 +326,8 @@ fn damage_to_the_database_is_named() {
         ("UPDATE mrn_counter SET last = 3", "its record number is above"),
         ("DROP INDEX charges_by_study", "index charges_by_study: it is not there"),
         ("CREATE TABLE notes (text)", "table notes: it is none of this version"),
-        ("DELETE FROM audit WHERE sequence = 5", "audit entry 5: is missing"),
-        ("UPDATE audit SET at = at + 1 WHERE sequence = 7", "audit entry 7: the column at"),
+        ("DELETE FROM audit WHERE number = 5", "audit entry 5: is missing"),
+        ("UPDATE audit SET at = at + 1 WHERE number = 7", "audit entry 7: the column at"),
         ("DELETE FROM audit WHERE action = 'study.record'", "the audit trail does not tell of it"),
         ("DELETE FROM audit WHERE action = 'payment.take'", "payment"),
         ("DELETE FROM audit WHERE action = 'payment.refund'", "tell of every refund of it"),
@@ -385,8 +389,8 @@ fn a_log_that_was_cut_or_made_anew_is_told_by_the_head_that_was_kept() {
     assert!(house.run(&["verify", "--heads", "nonsense"]).refused().contains("N:HASH"));
     assert!(house.run(&["verify", "--heads", "absent"]).refused().contains("cannot be used"));
 
-    house.damage("DELETE FROM audit WHERE sequence = (SELECT max(sequence) FROM audit WHERE action = 'session.start')");
-    house.damage("DELETE FROM audit WHERE sequence > (SELECT max(sequence) FROM audit) - 2");
+    house.damage("DELETE FROM audit WHERE number = (SELECT max(number) FROM audit WHERE action = 'session.start')");
+    house.damage("DELETE FROM audit WHERE number > (SELECT max(number) FROM audit) - 2");
     assert!(house.run(&["verify", "--head", &head]).refused().contains("was exported, and the log ends before it"));
     let told = house.run(&["verify", "--heads", "heads"]).refused();
     assert!(told.contains("was exported, and the log ends before it"), "{told}");

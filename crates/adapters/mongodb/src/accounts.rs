@@ -230,7 +230,7 @@ pub(crate) fn with_password(account: &Account, password: Option<&PasswordHash>) 
 }
 
 /// All but the password and what belongs to the factors.
-fn document(account: &Account) -> Document {
+pub(crate) fn document(account: &Account) -> Document {
     doc! {
         "_id": id(account.id),
         "email": account.email.as_str(),

@@ -111,7 +111,7 @@ impl<'k> Stored<'k> {
     }
 }
 
-fn document(key: &CounterKey, counter: &Counter) -> Document {
+pub(crate) fn document(key: &CounterKey, counter: &Counter) -> Document {
     let emails: Vec<u8> = counter.emails.iter().flat_map(|email| email.to_be_bytes()).collect();
     doc! {
         "_id": key.as_str(),
@@ -125,7 +125,7 @@ fn document(key: &CounterKey, counter: &Counter) -> Document {
     .with("forget_at", counter.forget_at().map(time))
 }
 
-fn counter(found: &RawDocument) -> Result<Counter, StoreError> {
+pub(crate) fn counter(found: &RawDocument) -> Result<Counter, StoreError> {
     let (emails, _) = found.bytes("emails")?.as_chunks();
     Ok(Counter {
         failures: found.number("failures")?,

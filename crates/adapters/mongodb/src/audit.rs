@@ -6,7 +6,6 @@ use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 
 use crate::{
     MongoStore,
-    chains::{chain_of, place, sequence_of},
     documents::{Fields, bytes, digest, id, number, time},
     failures::{duplicate, write_error},
     reads::{Query, before_place, newest_first, one_more},
@@ -34,8 +33,7 @@ impl AuditLog for MongoStore {
     }
 
     async fn after(&self, chain: ChainId, sequence: u64, limit: usize) -> Result<Vec<Sealed>, StoreError> {
-        let end = i64::from(chain.get()) + 1;
-        let filter = doc! { "_id": { "$gt": place(chain, sequence), "$lt": end << 48 } };
+        let filter = doc! { "_id": { "$gt": chain.number(sequence), "$lte": chain.number(u64::MAX) } };
         let query = Query { filter, sort: doc! { "_id": 1 }, limit, index: "_id" };
         self.find(&AUDIT, query).await?.iter().map(|entry| sealed(entry)).collect()
     }
@@ -51,15 +49,8 @@ impl AuditLog for MongoStore {
             let last = self.last_root().await?;
             let previous = last.as_deref().map(root_of).transpose()?.map(|root| root.head()).unwrap_or_default();
             let mut closed = last.as_deref().map_or(Ok(Vec::new()), closed_by)?;
-            let mut gone_on = Vec::new();
-            for chain in self.chain_heads().await? {
-                match closed.iter_mut().find(|known| known.0 == chain.chain) {
-                    Some((_, sequence)) if *sequence >= chain.head.sequence => continue,
-                    Some((_, sequence)) => *sequence = chain.head.sequence,
-                    None => closed.push((chain.chain, chain.head.sequence)),
-                }
-                gone_on.push(chain);
-            }
+            let gone_on: Vec<ChainHead> =
+                self.chain_heads().await?.into_iter().filter(|head| close(&mut closed, head)).collect();
             if gone_on.is_empty() {
                 return Ok(previous);
             }
@@ -75,10 +66,24 @@ impl AuditLog for MongoStore {
     }
 }
 
+/// Whether the chain has gone on since it was closed; then it is closed here.
+pub(crate) fn close(closed: &mut Vec<(ChainId, u64)>, ChainHead { chain, head }: &ChainHead) -> bool {
+    match closed.iter_mut().find(|known| known.0 == *chain) {
+        Some((_, sequence)) if *sequence >= head.sequence => return false,
+        Some((_, sequence)) => *sequence = head.sequence,
+        None => closed.push((*chain, head.sequence)),
+    }
+    true
+}
+
+/// The last root.
+pub(crate) fn last() -> Query {
+    Query { filter: doc! {}, sort: doc! { "_id": -1 }, limit: 1, index: "_id" }
+}
+
 impl MongoStore {
     async fn last_root(&self) -> Result<Option<RawDocumentBuf>, StoreError> {
-        let query = Query { filter: doc! {}, sort: doc! { "_id": -1 }, limit: 1, index: "_id" };
-        Ok(self.find(&AUDIT_ROOTS, query).await?.into_iter().next())
+        Ok(self.find(&AUDIT_ROOTS, last()).await?.into_iter().next())
     }
 
     async fn chain_heads(&self) -> Result<Vec<ChainHead>, StoreError> {
@@ -119,7 +124,7 @@ fn finding(filter: &EntryFilter, page: &PageRequest) -> Query {
     if let Ok(Some((at, id))) = page.after_time() {
         let (chain, sequence) = id.as_u64_pair();
         let chain = ChainId::new(u16::try_from(chain).unwrap_or(u16::MAX));
-        wanted = before_place(wanted, "at", time(at), Bson::Int64(place(chain, sequence)));
+        wanted = before_place(wanted, "at", time(at), Bson::Int64(chain.number(sequence)));
     }
     let index = match filter {
         EntryFilter { patient: Some(_), .. } => "patient",
@@ -131,10 +136,10 @@ fn finding(filter: &EntryFilter, page: &PageRequest) -> Query {
 }
 
 pub(crate) fn sealed(entry: &RawDocument) -> Result<Sealed, StoreError> {
-    let place = entry.number("_id")?;
+    let (chain, sequence) = ChainId::of_number(entry.number("_id")?);
     Ok(Sealed {
-        chain: chain_of(place),
-        sequence: sequence_of(place),
+        chain,
+        sequence,
         at: entry.time("at")?,
         account: entry.optional_id("account")?,
         patient: entry.optional_id("patient")?,
@@ -144,7 +149,7 @@ pub(crate) fn sealed(entry: &RawDocument) -> Result<Sealed, StoreError> {
     })
 }
 
-fn root_document(root: &SealedRoot, closed: &[(ChainId, u64)]) -> Document {
+pub(crate) fn root_document(root: &SealedRoot, closed: &[(ChainId, u64)]) -> Document {
     let closed: Vec<Document> = closed
         .iter()
         .map(|(chain, sequence)| doc! { "chain": number(chain.get()), "sequence": sequence_number(*sequence) })
@@ -161,7 +166,7 @@ fn sequence_number(sequence: u64) -> Bson {
     number(i64::try_from(sequence).unwrap_or(i64::MAX))
 }
 
-fn root_of(root: &RawDocument) -> Result<SealedRoot, StoreError> {
+pub(crate) fn root_of(root: &RawDocument) -> Result<SealedRoot, StoreError> {
     Ok(SealedRoot {
         sequence: root.number("_id")?,
         canonical: root.bytes("form")?.to_vec(),
@@ -169,7 +174,7 @@ fn root_of(root: &RawDocument) -> Result<SealedRoot, StoreError> {
     })
 }
 
-fn closed_by(root: &RawDocument) -> Result<Vec<(ChainId, u64)>, StoreError> {
+pub(crate) fn closed_by(root: &RawDocument) -> Result<Vec<(ChainId, u64)>, StoreError> {
     let closed = root.documents("closed")?;
     closed.iter().map(|known| Ok((ChainId::new(known.number("chain")?), known.number("sequence")?))).collect()
 }

@@ -82,7 +82,7 @@ impl Write for AddedMember {
 
     /// `Stale`: they are of the team already.
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<(), WriteError> {
-        let CareTeamMember { patient, account, added_at, added_by } = &self.member;
+        let CareTeamMember { patient, account, .. } = &self.member;
         let found = transaction.find_one(&PATIENTS, doc! { "_id": id(*patient) }).await?;
         let found = found.ok_or(WriteError::Conflict { law: CareTeamMember::OF_A_KNOWN_PATIENT })?;
         let team = members(*patient, &found)?;
@@ -92,8 +92,7 @@ impl Write for AddedMember {
         if team.len() >= CareTeamMember::MAX_PER_PATIENT {
             return Err(WriteError::Conflict { law: CareTeamMember::FULL });
         }
-        let member = doc! { "account": id(*account), "added_at": time(*added_at), "added_by": id(*added_by) };
-        let join = doc! { "$push": { "care_team": member } };
+        let join = doc! { "$push": { "care_team": member(&self.member) } };
         transaction.update(&PATIENTS, doc! { "_id": id(*patient) }, join).await.map(|_| ())
     }
 }
@@ -129,17 +128,21 @@ impl Write for StartedEmergencyAccess {
     }
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<(), WriteError> {
-        let access = &self.access;
-        let of = doc! { "_id": id(access.patient) };
-        // Those that are over are of no use in the document of the patient.
-        let over = doc! { "$pull": { "emergency": { "ends_at": { "$lte": time(access.started_at) } } } };
-        if !transaction.update(&PATIENTS, of.clone(), over).await? {
-            return Err(WriteError::Conflict { law: CareTeamMember::OF_A_KNOWN_PATIENT });
-        }
-        let begun = doc! { "session": id(access.session), "ends_at": time(access.ends_at) };
-        transaction.update(&PATIENTS, of, doc! { "$push": { "emergency": begun } }).await?;
-        transaction.insert(&EMERGENCY_ACCESSES, document(access)).await
+        begin(transaction, &self.access).await
     }
+}
+
+/// In the document of the patient, too, while it runs.
+pub(crate) async fn begin(transaction: &mut Transaction<'_>, access: &EmergencyAccess) -> Result<(), WriteError> {
+    let of = doc! { "_id": id(access.patient) };
+    // Those that are over are of no use in the document of the patient.
+    let over = doc! { "$pull": { "emergency": { "ends_at": { "$lte": time(access.started_at) } } } };
+    if !transaction.update(&PATIENTS, of.clone(), over).await? {
+        return Err(WriteError::Conflict { law: CareTeamMember::OF_A_KNOWN_PATIENT });
+    }
+    let begun = doc! { "session": id(access.session), "ends_at": time(access.ends_at) };
+    transaction.update(&PATIENTS, of, doc! { "$push": { "emergency": begun } }).await?;
+    transaction.insert(&EMERGENCY_ACCESSES, document(access)).await
 }
 
 #[async_trait]
@@ -206,6 +209,14 @@ pub(crate) fn members(patient: PatientId, found: &RawDocument) -> Result<Vec<Car
         })
     };
     found.optional_documents("care_team")?.into_iter().map(member).collect()
+}
+
+pub(crate) fn member(member: &CareTeamMember) -> Document {
+    doc! {
+        "account": id(member.account),
+        "added_at": time(member.added_at),
+        "added_by": id(member.added_by),
+    }
 }
 
 fn document(access: &EmergencyAccess) -> Document {

@@ -161,7 +161,7 @@ impl CodeStore for MongoStore {
     }
 }
 
-fn document(challenge: &Challenge) -> Document {
+pub(crate) fn document(challenge: &Challenge) -> Document {
     doc! {
         "_id": id(challenge.id),
         "purpose": challenge.purpose.as_str(),
@@ -175,7 +175,7 @@ fn document(challenge: &Challenge) -> Document {
     .with("code", challenge.code.as_ref().map(digest))
 }
 
-fn challenge(found: &RawDocument) -> Result<Challenge, StoreError> {
+pub(crate) fn challenge(found: &RawDocument) -> Result<Challenge, StoreError> {
     Ok(Challenge {
         id: found.id("_id")?,
         purpose: found.parsed("purpose", str::parse)?,
@@ -221,7 +221,10 @@ async fn count(transaction: &mut Transaction<'_>, request: &CountedRequest) -> R
 
 async fn counter(transaction: &mut Transaction<'_>, key: &CounterKey) -> Result<CodeCounter, WriteError> {
     let found = transaction.find_one(&CODE_COUNTERS, doc! { "_id": key.as_str() }).await?;
-    let Some(found) = found else { return Ok(CodeCounter::default()) };
+    found.map_or_else(|| Ok(CodeCounter::default()), |found| Ok(counter_in(&found)?))
+}
+
+pub(crate) fn counter_in(found: &RawDocument) -> Result<CodeCounter, StoreError> {
     Ok(CodeCounter {
         times: found.times("times")?,
         total: found.number("total")?,
@@ -231,12 +234,16 @@ async fn counter(transaction: &mut Transaction<'_>, key: &CounterKey) -> Result<
 }
 
 async fn save(transaction: &mut Transaction<'_>, key: &CounterKey, counter: &CodeCounter) -> Result<(), WriteError> {
-    let document = doc! {
+    transaction.put(&CODE_COUNTERS, counter_document(key, counter)).await
+}
+
+pub(crate) fn counter_document(key: &CounterKey, counter: &CodeCounter) -> Document {
+    doc! {
         "_id": key.as_str(),
         "times": counter.times.iter().copied().map(time).collect::<Vec<Bson>>(),
         "total": number(counter.total),
         "noted": counter.noted,
         "forget_at": time(counter.forget_at()),
-    };
-    transaction.put(&CODE_COUNTERS, document.with("since", counter.since.map(time))).await
+    }
+    .with("since", counter.since.map(time))
 }

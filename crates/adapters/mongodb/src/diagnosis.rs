@@ -6,7 +6,8 @@ use infirmary_diagnosis::{
     RecordedDiagnosis, Signature,
 };
 use infirmary_kernel::{
-    Cursor, DiagnosisId, LongText, Page, PageRequest, ShortText, StoreError, StudyId, Trail, WriteError, Written,
+    Cursor, DiagnosisId, LongText, Page, PageRequest, PatientId, ShortText, StoreError, StudyId, Trail, WriteError,
+    Written,
 };
 use mongodb::bson::{Bson, Document, RawDocument, doc};
 
@@ -185,11 +186,16 @@ pub(crate) fn document(diagnosis: &Diagnosis) -> Document {
     .with("retraction", diagnosis.retraction.as_ref().map(reasoned))
 }
 
+/// What the history keeps of it as it is now.
 pub(crate) fn version_document(diagnosis: &Diagnosis) -> Document {
-    let DiagnosisVersion { diagnosis: of, version, status, content, made, reason } = diagnosis.as_version();
+    history_document(diagnosis.patient, diagnosis.as_version())
+}
+
+pub(crate) fn history_document(patient: PatientId, version: DiagnosisVersion) -> Document {
+    let DiagnosisVersion { diagnosis: of, version, status, content, made, reason } = version;
     doc! {
-        "_id": { "diagnosis": id(of), "version": number(version) },
-        "patient": id(diagnosis.patient),
+        "_id": version_id(of, version),
+        "patient": id(patient),
         "diagnosis": id(of),
         "version": number(version),
         "status": status.as_str(),
@@ -199,6 +205,10 @@ pub(crate) fn version_document(diagnosis: &Diagnosis) -> Document {
         "made": signed(made),
     }
     .with("reason", reason.as_ref().map(ShortText::as_str))
+}
+
+pub(crate) fn version_id(diagnosis: DiagnosisId, version: u32) -> Document {
+    doc! { "diagnosis": id(diagnosis), "version": number(version) }
 }
 
 fn signed(signature: Signature) -> Document {

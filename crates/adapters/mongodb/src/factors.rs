@@ -1,11 +1,11 @@
 use async_trait::async_trait;
 use infirmary_auth::{Authenticator, ChangedFactors, FactorStore, KeptFactors, Spent};
-use infirmary_kernel::{AccountId, StoreError, Trail, WriteError};
-use mongodb::bson::{Bson, Document, doc};
+use infirmary_kernel::{AccountId, Sha256Digest, StoreError, Trail, WriteError};
+use mongodb::bson::{Bson, Document, RawDocument, doc};
 
 use crate::{
     MongoStore, accounts,
-    documents::{Fields, bytes, digest, id, number},
+    documents::{DocumentExt, Fields, bytes, digest, id, number},
     schema::ACCOUNTS,
     sessions,
     transaction::{Transaction, Write, line},
@@ -22,13 +22,7 @@ impl Write for ChangedFactors {
     }
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<(), WriteError> {
-        let mut kept = Document::new();
-        if let Some(Authenticator { seed, last_step }) = &self.authenticator {
-            kept.insert("authenticator", doc! { "seed": bytes(seed.as_slice()), "last_step": step(*last_step) });
-        }
-        if let Some(codes) = &self.recovery {
-            kept.insert("recovery", codes.iter().map(digest).collect::<Vec<Bson>>());
-        }
+        let kept = fields(self.authenticator.as_ref(), self.recovery.as_deref());
         accounts::update(transaction, &self.account, doc! {}, kept).await?;
         sessions::end_all(transaction, self.account.id, Some(self.keep)).await
     }
@@ -42,18 +36,29 @@ impl FactorStore for MongoStore {
 
     async fn find(&self, account: AccountId) -> Result<KeptFactors, StoreError> {
         let found = self.find_one(&ACCOUNTS, doc! { "_id": id(account) }).await?;
-        let Some(found) = found else { return Ok(KeptFactors::default()) };
-        let authenticator = found
-            .optional_document("authenticator")?
-            .map(|kept| {
-                let damaged = |_| StoreError::Corrupt { reason: "the seed of an authenticator is cut".to_owned() };
-                let seed = kept.bytes("seed")?.try_into().map_err(damaged)?;
-                Ok::<_, StoreError>(Authenticator { seed, last_step: kept.number("last_step")? })
-            })
-            .transpose()?;
-        let recovery = found.digests("recovery")?.into_iter().collect();
-        Ok(KeptFactors { authenticator, recovery })
+        found.map_or_else(|| Ok(KeptFactors::default()), |found| kept(&found))
     }
+}
+
+/// Of an account.
+pub(crate) fn kept(found: &RawDocument) -> Result<KeptFactors, StoreError> {
+    let authenticator = found
+        .optional_document("authenticator")?
+        .map(|kept| {
+            let damaged = |_| StoreError::Corrupt { reason: "the seed of an authenticator is cut".to_owned() };
+            let seed = kept.bytes("seed")?.try_into().map_err(damaged)?;
+            Ok::<_, StoreError>(Authenticator { seed, last_step: kept.number("last_step")? })
+        })
+        .transpose()?;
+    Ok(KeptFactors { authenticator, recovery: found.digests("recovery")? })
+}
+
+pub(crate) fn fields(authenticator: Option<&Authenticator>, recovery: Option<&[Sha256Digest]>) -> Document {
+    let authenticator = authenticator.map(|Authenticator { seed, last_step }| {
+        doc! { "seed": bytes(seed.as_slice()), "last_step": step(*last_step) }
+    });
+    let recovery = recovery.map(|codes| codes.iter().map(digest).collect::<Vec<Bson>>());
+    Document::new().with("authenticator", authenticator).with("recovery", recovery)
 }
 
 /// Holds the account, and takes from it what answered a challenge; `Stale` when that is spent, or the account is not active.

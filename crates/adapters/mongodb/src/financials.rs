@@ -253,7 +253,7 @@ async fn change(transaction: &mut Transaction<'_>, changes: &[Change]) -> Result
 }
 
 /// What payments, refunds and a void change on the document of a charge.
-fn standing(view: &ChargeView) -> Document {
+pub(crate) fn standing(view: &ChargeView) -> Document {
     let void = view.charge.voided.as_ref();
     doc! {
         "paid": minor(view.paid),
@@ -270,7 +270,7 @@ fn minor(amount: Money) -> Bson {
     number(amount.amount_minor())
 }
 
-fn charge_document(new: &Charge) -> Document {
+pub(crate) fn charge_document(new: &Charge) -> Document {
     view_document(&ChargeView::unpaid(new.clone()))
 }
 
@@ -361,7 +361,7 @@ pub(crate) fn payment_document(new: &Payment, tasks: &HashMap<ChargeId, &TaskCod
     }
 }
 
-fn refund_document(new: &Refund, payment: &Payment, tasks: &HashMap<ChargeId, &TaskCode>) -> Document {
+pub(crate) fn refund_document(new: &Refund, payment: &Payment, tasks: &HashMap<ChargeId, &TaskCode>) -> Document {
     doc! {
         "_id": id(new.id),
         "payment": id(new.payment),

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use infirmary_auth::{AcceptedInvitation, Account, AccountState, Invitation, InvitationStore, Invited};
 use infirmary_kernel::{Sha256Digest, StoreError, Trail, WriteError};
-use mongodb::bson::doc;
+use mongodb::bson::{Document, RawDocument, doc};
 
 use crate::{
     MongoStore, accounts,
@@ -25,13 +25,20 @@ impl Write for Invited {
             let waiting = doc! { "state": AccountState::Invited.as_str() };
             accounts::update(transaction, account, waiting, doc! {}).await?;
         }
-        let invitation = doc! {
-            "_id": id(self.invitation.account),
-            "code": digest(&self.invitation.code),
-            "expires_at": time(self.invitation.expires_at),
-        };
-        transaction.put(&INVITATIONS, invitation).await
+        transaction.put(&INVITATIONS, document(&self.invitation)).await
     }
+}
+
+pub(crate) fn document(invitation: &Invitation) -> Document {
+    doc! {
+        "_id": id(invitation.account),
+        "code": digest(&invitation.code),
+        "expires_at": time(invitation.expires_at),
+    }
+}
+
+pub(crate) fn invitation(found: &RawDocument) -> Result<Invitation, StoreError> {
+    Ok(Invitation { account: found.id("_id")?, code: found.digest("code")?, expires_at: found.time("expires_at")? })
 }
 
 #[async_trait]
@@ -70,7 +77,7 @@ impl InvitationStore for MongoStore {
         let pipeline = vec![doc! { "$match": { "code": digest(&code) } }, doc! { "$lookup": lookup }];
         let found = self.aggregate(&INVITATIONS, pipeline).await?;
         let Some(found) = found.first() else { return Ok(None) };
-        let invitation = Invitation { account: found.id("_id")?, code, expires_at: found.time("expires_at")? };
+        let invitation = invitation(found)?;
         let account = found.documents("of")?.first().map(|account| accounts::account(account)).transpose()?;
         Ok(account.map(|account| (invitation, account)))
     }

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use infirmary_kernel::{KeyCheck, KeyCheckValue, StoreError};
-use mongodb::bson::{RawDocument, doc};
+use mongodb::bson::{Document, RawDocument, doc};
 
 use crate::{
     MongoStore,
@@ -19,7 +19,7 @@ impl KeyCheck for MongoStore {
 
     async fn keep(&self, value: KeyCheckValue) -> Result<KeyCheckValue, StoreError> {
         let without = doc! { "_id": "house", "key_check": { "$exists": false } };
-        let with = doc! { "$set": { "key_check": bytes(value.as_bytes().as_slice()) } };
+        let with = doc! { "$set": field(value) };
         if self.change_or_make(&HOUSE, without, with).await?.is_some() {
             return Ok(value);
         }
@@ -28,6 +28,10 @@ impl KeyCheck for MongoStore {
     }
 }
 
-fn value_in(house: &RawDocument) -> Result<Option<KeyCheckValue>, StoreError> {
+pub(crate) fn field(value: KeyCheckValue) -> Document {
+    doc! { "key_check": bytes(value.as_bytes().as_slice()) }
+}
+
+pub(crate) fn value_in(house: &RawDocument) -> Result<Option<KeyCheckValue>, StoreError> {
     Ok(house.optional_digest("key_check")?.map(|value| KeyCheckValue::from_bytes(*value.as_bytes())))
 }

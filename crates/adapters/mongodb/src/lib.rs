@@ -51,6 +51,7 @@ mod tasks;
 pub mod testing;
 mod trail;
 mod transaction;
+mod transfer;
 mod workflows;
 mod writes;
 

@@ -5,8 +5,8 @@ use infirmary_kernel::{
     Timestamp, Trail, WriteError,
 };
 use infirmary_messaging::{
-    Delivery, DeliveryReport, FailureReason, Message, MessageLog, MessageState, Outbox, ProviderId, SentAgain,
-    Settlement, Taken, TakenKey,
+    Delivery, DeliveryReport, FailureReason, KeptMessage, Message, MessageLog, MessageState, Outbox, ProviderId,
+    SentAgain, Settlement, Taken, TakenKey,
 };
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
 use secrecy::ExposeSecret;
@@ -51,6 +51,38 @@ fn document(message: &OutgoingMessage) -> Document {
     }
     .with("code", code)
     .with("report", report)
+}
+
+/// A message as another outbox kept it.
+pub(crate) fn kept_document(kept: &KeptMessage) -> Document {
+    let message = &kept.message;
+    doc! {
+        "_id": id(message.id),
+        "recipient": message.recipient.as_str(),
+        "kind": message.kind.as_str(),
+        "created_at": time(message.created),
+        "expires_at": time(message.expires),
+        "state": message.state.as_str(),
+        "changed_at": time(message.changed),
+        "due_at": time(kept.due),
+        "takes": number(kept.takes),
+        "tries": number(message.tries),
+    }
+    .with("code", kept.code.as_ref().map(ExposeSecret::expose_secret))
+    .with("report", message.report.map(id))
+    .with("provider_id", message.provider_id.as_ref().map(ProviderId::as_str))
+    .with("delivery", message.delivery.map(Delivery::as_str))
+    .with("failure", message.failure.map(|failure| failure.reason.as_str()))
+    .with("failure_code", message.failure.and_then(|failure| failure.code).map(number))
+}
+
+pub(crate) fn kept(found: &RawDocument) -> Result<KeptMessage, StoreError> {
+    Ok(KeptMessage {
+        message: message(found)?,
+        code: found.optional_text("code")?.map(|code| code.to_owned().into()),
+        due: found.time("due_at")?,
+        takes: found.number("takes")?,
+    })
 }
 
 #[async_trait]

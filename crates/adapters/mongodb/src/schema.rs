@@ -238,7 +238,7 @@ pub(crate) static COUNTERS: Collection = Collection { name: "counters", indexes:
 /// What writers touch whose laws no single document shows ([`crate::transaction::Transaction::take_turn`]).
 pub(crate) static TURNS: Collection = Collection { name: "turns", indexes: &[] };
 
-/// `_id` is chain and place in it ([`crate::chains::place`]); `form` is the canonical form that `hash` is of.
+/// `_id` is chain and place in it ([`infirmary_audit::ChainId::number`]); `form` is the canonical form that `hash` is of.
 pub(crate) static AUDIT: Collection = Collection {
     name: "audit",
     indexes: &[
@@ -330,7 +330,7 @@ pub(crate) static MESSAGES: Collection = Collection {
 /// Which process does a job alone; `_id` is the job. One stays when its lease is released, so that fences only rise.
 pub(crate) static LEASES: Collection = Collection { name: "leases", indexes: &[] };
 
-/// One document: what this program knows of the database itself.
+/// What this program knows of the database itself: the document `house`, and `conversion` while it takes part in one.
 pub(crate) static HOUSE: Collection = Collection { name: "house", indexes: &[] };
 
 pub(crate) static COLLECTIONS: &[&Collection] = &[

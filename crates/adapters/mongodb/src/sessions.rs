@@ -146,7 +146,19 @@ fn of(account: AccountId, limit: usize) -> Query {
 
 /// Starts a session of an account that the transaction holds; the oldest one goes when there are too many.
 pub(crate) async fn insert(transaction: &mut Transaction<'_>, new: &Session) -> Result<(), WriteError> {
-    let session = doc! {
+    transaction.insert(&SESSIONS, document(new)).await?;
+    let all = transaction.find(&SESSIONS, of(new.account, Session::MAX_PER_ACCOUNT + MAX_REMOVED)).await?;
+    let beyond = all.iter().skip(Session::MAX_PER_ACCOUNT);
+    let beyond: Vec<Bson> =
+        beyond.map(|session| Ok(id(session.id::<()>("_id")?))).collect::<Result<_, StoreError>>()?;
+    if !beyond.is_empty() {
+        transaction.delete(&SESSIONS, doc! { "_id": { "$in": beyond } }).await?;
+    }
+    Ok(())
+}
+
+pub(crate) fn document(new: &Session) -> Document {
+    doc! {
         "_id": id(new.id),
         "account": id(new.account),
         "started_at": time(new.started_at),
@@ -157,16 +169,7 @@ pub(crate) async fn insert(transaction: &mut Transaction<'_>, new: &Session) -> 
     }
     .with("agent", new.agent.as_deref())
     .with("address", new.address.map(|address| address.to_string()))
-    .with("previous", new.previous.as_ref().map(digest));
-    transaction.insert(&SESSIONS, session).await?;
-    let all = transaction.find(&SESSIONS, of(new.account, Session::MAX_PER_ACCOUNT + MAX_REMOVED)).await?;
-    let beyond = all.iter().skip(Session::MAX_PER_ACCOUNT);
-    let beyond: Vec<Bson> =
-        beyond.map(|session| Ok(id(session.id::<()>("_id")?))).collect::<Result<_, StoreError>>()?;
-    if !beyond.is_empty() {
-        transaction.delete(&SESSIONS, doc! { "_id": { "$in": beyond } }).await?;
-    }
-    Ok(())
+    .with("previous", new.previous.as_ref().map(digest))
 }
 
 /// Makes `at` the time at which the person of the session last proved who they are.

@@ -79,7 +79,7 @@ impl MongoStore {
     }
 }
 
-fn document(task: &Task) -> Document {
+pub(crate) fn document(task: &Task) -> Document {
     let prices: Vec<Document> = task.prices.as_slice().iter().map(price_document).collect();
     doc! {
         "_id": id(task.id),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use infirmary_kernel::{
     AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, StoreError, WriteError, Written,
 };
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocument, doc};
 
 use crate::{
     MongoStore, chains,
@@ -22,13 +22,7 @@ const APPEND_TIMEOUT_SECONDS: u64 = 10;
 impl Transaction<'_> {
     /// The first thing written: when the key was used before, nothing else is.
     pub(crate) async fn claim(&mut self, claim: &Claim) -> Result<(), WriteError> {
-        let document = doc! {
-            "_id": claim_id(claim.account, &claim.key),
-            "fingerprint": bytes(claim.fingerprint.as_bytes().as_slice()),
-            "receipt": bytes(claim.receipt.as_bytes()),
-            "at": time(claim.at),
-        };
-        self.insert(&CLAIMS, document).await
+        self.insert(&CLAIMS, claim_document(claim)).await
     }
 }
 
@@ -66,6 +60,26 @@ fn claim_id(account: AccountId, key: &IdempotencyKey) -> Document {
     doc! { "account": id(account), "key": key.as_str() }
 }
 
+pub(crate) fn claim_document(claim: &Claim) -> Document {
+    doc! {
+        "_id": claim_id(claim.account, &claim.key),
+        "fingerprint": bytes(claim.fingerprint.as_bytes().as_slice()),
+        "receipt": bytes(claim.receipt.as_bytes()),
+        "at": time(claim.at),
+    }
+}
+
+pub(crate) fn claim(found: &RawDocument) -> Result<Claim, StoreError> {
+    let of = found.document("_id")?;
+    Ok(Claim {
+        account: of.id("account")?,
+        key: of.parsed("key", IdempotencyKey::parse)?,
+        fingerprint: Fingerprint::from_bytes(*found.digest("fingerprint")?.as_bytes()),
+        receipt: Receipt::from_bytes(found.bytes("receipt")?.to_vec()),
+        at: found.time("at")?,
+    })
+}
+
 #[async_trait]
 impl Journal for MongoStore {
     async fn append(&self, event: Event) -> Result<(), StoreError> {
@@ -80,17 +94,6 @@ impl Journal for MongoStore {
 impl Receipts for MongoStore {
     async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError> {
         let found = self.find_one(&CLAIMS, doc! { "_id": Bson::from(claim_id(account, key)) }).await?;
-        found
-            .map(|found| {
-                let fingerprint = found.digest("fingerprint")?;
-                Ok(Claim {
-                    account,
-                    key: key.clone(),
-                    fingerprint: Fingerprint::from_bytes(*fingerprint.as_bytes()),
-                    receipt: Receipt::from_bytes(found.bytes("receipt")?.to_vec()),
-                    at: found.time("at")?,
-                })
-            })
-            .transpose()
+        found.map(|found| claim(&found)).transpose()
     }
 }

@@ -137,6 +137,12 @@ mod auth {
     infirmary_auth::auth_store_laws!(stores);
 }
 
+mod transfer {
+    use super::store;
+    infirmary_workflows::transfer_laws!(store);
+    infirmary_workflows::conversion_laws!(store);
+}
+
 mod imaging {
     use async_trait::async_trait;
     use infirmary_imaging::{FoundStudy, testing::Seed};

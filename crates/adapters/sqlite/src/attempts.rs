@@ -76,29 +76,30 @@ impl<'a> Stored<'a> {
 
     fn save(self, connection: &Connection) -> rusqlite::Result<()> {
         let Self { key, before, counter } = self;
-        if counter == before {
-            return Ok(());
-        }
-        connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO attempt_counters
-                 (key, failures, since, blocked_until, blocks, emails, noted, forget_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                key.as_str(),
-                counter.failures,
-                counter.since.unix_ms(),
-                counter.blocked_until.unix_ms(),
-                counter.blocks,
-                counter.emails.iter().flat_map(|email| email.to_be_bytes()).collect::<Vec<u8>>(),
-                counter.noted,
-                counter.forget_at().map(|time| time.unix_ms()),
-            ])?;
-        Ok(())
+        if counter == before { Ok(()) } else { save(connection, key, &counter) }
     }
 }
 
-fn counter(row: &Row<'_>) -> rusqlite::Result<Counter> {
+pub(crate) fn save(connection: &Connection, key: &CounterKey, counter: &Counter) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO attempt_counters
+             (key, failures, since, blocked_until, blocks, emails, noted, forget_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            key.as_str(),
+            counter.failures,
+            counter.since.unix_ms(),
+            counter.blocked_until.unix_ms(),
+            counter.blocks,
+            counter.emails.iter().flat_map(|email| email.to_be_bytes()).collect::<Vec<u8>>(),
+            counter.noted,
+            counter.forget_at().map(|time| time.unix_ms()),
+        ])
+        .map(|_| ())
+}
+
+pub(crate) fn counter(row: &Row<'_>) -> rusqlite::Result<Counter> {
     let (emails, _) = row.get_ref("emails")?.as_blob()?.as_chunks();
     Ok(Counter {
         failures: row.get("failures")?,

@@ -71,7 +71,7 @@ fn standing(
 impl CareTeamStore for SqliteStore {
     async fn add(&self, added: AddedMember) -> Result<bool, WriteError> {
         self.write(move |transaction| {
-            let CareTeamMember { patient, account, added_at, added_by } = &added.member;
+            let CareTeamMember { patient, account, .. } = &added.member;
             let (others, is_member): (usize, bool) = transaction
                 .prepare_cached("SELECT count(*), coalesce(max(account = ?2), 0) FROM care_teams WHERE patient = ?1")
                 .and_then(|mut count| {
@@ -84,11 +84,7 @@ impl CareTeamStore for SqliteStore {
             if others >= CareTeamMember::MAX_PER_PATIENT {
                 return Err(WriteError::Conflict { law: CareTeamMember::FULL });
             }
-            let inserted = transaction.run(
-                "INSERT INTO care_teams (patient, account, added_at, added_by) VALUES (?, ?, ?, ?)",
-                params![blob(*patient), blob(*account), added_at.unix_ms(), blob(*added_by)],
-            );
-            of_known_patient(inserted)?;
+            insert_member(transaction, &added.member)?;
             transaction.keep(&added.trail).map(|_| true)
         })
         .await
@@ -110,14 +106,7 @@ impl CareTeamStore for SqliteStore {
         self.read(move |connection| {
             connection
                 .prepare_cached("SELECT * FROM care_teams WHERE patient = ? ORDER BY added_at, account")?
-                .query_map([blob(patient)], |row| {
-                    Ok(CareTeamMember {
-                        patient,
-                        account: row.id("account")?,
-                        added_at: row.time("added_at")?,
-                        added_by: row.id("added_by")?,
-                    })
-                })?
+                .query_map([blob(patient)], member)?
                 .collect()
         })
         .await
@@ -155,7 +144,15 @@ impl CareTeamStore for SqliteStore {
     }
 }
 
-fn insert(transaction: &Transaction<'_>, new: &EmergencyAccess) -> Result<(), WriteError> {
+pub(crate) fn insert_member(transaction: &Transaction<'_>, new: &CareTeamMember) -> Result<(), WriteError> {
+    let inserted = transaction.run(
+        "INSERT INTO care_teams (patient, account, added_at, added_by) VALUES (?, ?, ?, ?)",
+        params![blob(new.patient), blob(new.account), new.added_at.unix_ms(), blob(new.added_by)],
+    );
+    of_known_patient(inserted)
+}
+
+pub(crate) fn insert(transaction: &Transaction<'_>, new: &EmergencyAccess) -> Result<(), WriteError> {
     let inserted = transaction.run(
         "INSERT INTO emergency_accesses (id, patient, account, session, reason, note, started_at, ends_at)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -198,7 +195,16 @@ fn of_known_patient(inserted: rusqlite::Result<usize>) -> Result<(), WriteError>
     }
 }
 
-fn access(row: &Row<'_>) -> rusqlite::Result<EmergencyAccess> {
+pub(crate) fn member(row: &Row<'_>) -> rusqlite::Result<CareTeamMember> {
+    Ok(CareTeamMember {
+        patient: row.id("patient")?,
+        account: row.id("account")?,
+        added_at: row.time("added_at")?,
+        added_by: row.id("added_by")?,
+    })
+}
+
+pub(crate) fn access(row: &Row<'_>) -> rusqlite::Result<EmergencyAccess> {
     Ok(EmergencyAccess {
         id: row.id("id")?,
         patient: row.id("patient")?,

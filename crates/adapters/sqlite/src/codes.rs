@@ -130,7 +130,7 @@ fn grant(transaction: &Transaction<'_>, account: AccountId, granted: &Granted) -
     }
 }
 
-fn insert(transaction: &Transaction<'_>, new: &Challenge) -> Result<(), WriteError> {
+pub(crate) fn insert(transaction: &Transaction<'_>, new: &Challenge) -> Result<(), WriteError> {
     transaction
         .run(
             "INSERT INTO challenges (id, purpose, account, phone, session, code, tries, proved, expires_at)
@@ -157,22 +157,21 @@ pub(crate) fn end_all(transaction: &Transaction<'_>, account: AccountId) -> Resu
 }
 
 fn find(connection: &Connection, id: ChallengeId) -> rusqlite::Result<Option<Challenge>> {
-    connection
-        .prepare_cached("SELECT * FROM challenges WHERE id = ?")?
-        .query_row([blob(id)], |row| {
-            Ok(Challenge {
-                id,
-                purpose: row.parsed("purpose", str::parse)?,
-                account: row.optional_id("account")?,
-                phone: row.optional_parsed("phone", PhoneNumber::parse)?,
-                session: row.optional_id("session")?,
-                code: row.optional_digest("code")?,
-                tries: row.get("tries")?,
-                proved: row.get("proved")?,
-                expires_at: row.time("expires_at")?,
-            })
-        })
-        .optional()
+    connection.prepare_cached("SELECT * FROM challenges WHERE id = ?")?.query_row([blob(id)], challenge).optional()
+}
+
+pub(crate) fn challenge(row: &Row<'_>) -> rusqlite::Result<Challenge> {
+    Ok(Challenge {
+        id: row.id("id")?,
+        purpose: row.parsed("purpose", str::parse)?,
+        account: row.optional_id("account")?,
+        phone: row.optional_parsed("phone", PhoneNumber::parse)?,
+        session: row.optional_id("session")?,
+        code: row.optional_digest("code")?,
+        tries: row.get("tries")?,
+        proved: row.get("proved")?,
+        expires_at: row.time("expires_at")?,
+    })
 }
 
 fn count(connection: &Connection, request: &CountedRequest) -> rusqlite::Result<Admission> {
@@ -195,23 +194,24 @@ fn count(connection: &Connection, request: &CountedRequest) -> rusqlite::Result<
 }
 
 fn counter(connection: &Connection, key: &CounterKey) -> rusqlite::Result<CodeCounter> {
-    let read = |row: &Row<'_>| {
-        let (times, _) = row.get_ref("times")?.as_blob()?.as_chunks();
-        Ok(CodeCounter {
-            times: times.iter().map(|time| Timestamp::from_unix_ms(i64::from_be_bytes(*time))).collect(),
-            total: row.get("total")?,
-            since: row.optional_time("since")?,
-            noted: row.get("noted")?,
-        })
-    };
     connection
         .prepare_cached("SELECT * FROM code_counters WHERE key = ?")?
-        .query_row([key.as_str()], read)
+        .query_row([key.as_str()], counter_in)
         .optional()
         .map(Option::unwrap_or_default)
 }
 
-fn save(connection: &Connection, key: &CounterKey, counter: &CodeCounter) -> rusqlite::Result<()> {
+pub(crate) fn counter_in(row: &Row<'_>) -> rusqlite::Result<CodeCounter> {
+    let (times, _) = row.get_ref("times")?.as_blob()?.as_chunks();
+    Ok(CodeCounter {
+        times: times.iter().map(|time| Timestamp::from_unix_ms(i64::from_be_bytes(*time))).collect(),
+        total: row.get("total")?,
+        since: row.optional_time("since")?,
+        noted: row.get("noted")?,
+    })
+}
+
+pub(crate) fn save(connection: &Connection, key: &CounterKey, counter: &CodeCounter) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO code_counters (key, times, total, since, noted, forget_at) VALUES (?, ?, ?, ?, ?, ?)",

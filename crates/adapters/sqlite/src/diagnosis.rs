@@ -28,7 +28,13 @@ macro_rules! diagnosis_columns {
 }
 /// How many they are.
 pub(crate) const DIAGNOSIS_COLUMNS: usize = 20;
-pub(crate) use diagnosis_columns;
+/// The columns that [`version`] reads.
+macro_rules! version_columns {
+    () => {
+        "diagnosis, version, status, disease, findings, conditions, made_at, made_by, reason"
+    };
+}
+pub(crate) use {diagnosis_columns, version_columns};
 
 #[async_trait]
 impl DiagnosisStore for SqliteStore {
@@ -73,10 +79,11 @@ impl DiagnosisStore for SqliteStore {
         let limit = page.limit;
         self.read(move |connection| {
             let rows = connection
-                .prepare_cached(
-                    "SELECT diagnosis, version, status, disease, findings, conditions, made_at, made_by, reason
-                     FROM diagnosis_versions WHERE diagnosis = ? AND version < ? ORDER BY version DESC LIMIT ?",
-                )?
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    version_columns!(),
+                    " FROM diagnosis_versions WHERE diagnosis = ? AND version < ? ORDER BY version DESC LIMIT ?",
+                ))?
                 .query_map(params![blob(id), after, limit.get() + 1], version)?
                 .collect::<Result<_, _>>()?;
             Ok(Page::of_rows(rows, limit, DiagnosisVersion::cursor))
@@ -135,6 +142,12 @@ pub(crate) fn listing(select: &'static str, filter: &DiagnosisFilter, page: &Pag
 
 /// Adds a diagnosis and its first version.
 pub(crate) fn insert(transaction: &Transaction<'_>, new: &Diagnosis) -> Result<(), WriteError> {
+    insert_alone(transaction, new)?;
+    insert_version(transaction, &new.as_version())
+}
+
+/// Without a version.
+pub(crate) fn insert_alone(transaction: &Transaction<'_>, new: &Diagnosis) -> Result<(), WriteError> {
     let inserted = transaction
         .prepare_cached(
             "INSERT INTO diagnoses (id, patient, study, author, disease, findings, conditions, status, version,
@@ -146,11 +159,10 @@ pub(crate) fn insert(transaction: &Transaction<'_>, new: &Diagnosis) -> Result<(
     match inserted {
         // The patient is the only record that a diagnosis refers to, and the message does not name it.
         Err(Error::SqliteFailure(failure, _)) if failure.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
-            return Err(WriteError::Conflict { law: Diagnosis::OF_A_KNOWN_PATIENT });
+            Err(WriteError::Conflict { law: Diagnosis::OF_A_KNOWN_PATIENT })
         }
-        other => other.or_conflict(LAWS)?,
-    };
-    insert_version(transaction, &new.as_version())
+        other => other.or_conflict(LAWS).map(|_| ()),
+    }
 }
 
 /// Makes the diagnosis its next version and adds that to the history.
@@ -197,7 +209,7 @@ fn bind<T>(diagnosis: &Diagnosis, run: impl FnOnce(&[&dyn ToSql]) -> T) -> T {
     ])
 }
 
-fn insert_version(transaction: &Transaction<'_>, version: &DiagnosisVersion) -> Result<(), WriteError> {
+pub(crate) fn insert_version(transaction: &Transaction<'_>, version: &DiagnosisVersion) -> Result<(), WriteError> {
     transaction
         .prepare_cached(
             "INSERT INTO diagnosis_versions (diagnosis, version, status, disease, findings, conditions, made_at, made_by,
@@ -256,7 +268,7 @@ fn reasoned(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Reasoned>> {
     }
 }
 
-fn version(row: &Row<'_>) -> rusqlite::Result<DiagnosisVersion> {
+pub(crate) fn version(row: &Row<'_>) -> rusqlite::Result<DiagnosisVersion> {
     Ok(DiagnosisVersion {
         diagnosis: row.id(0)?,
         version: row.get(1)?,

@@ -184,7 +184,8 @@ pub(crate) fn void_charge(transaction: &Transaction<'_>, id: ChargeId, void: &Vo
     unless_stale(changed)
 }
 
-pub(crate) fn insert_payment(transaction: &Transaction<'_>, new: &Payment) -> Result<(), WriteError> {
+/// Without what of it lies on charges.
+pub(crate) fn insert_payment_alone(transaction: &Transaction<'_>, new: &Payment) -> Result<(), WriteError> {
     transaction
         .prepare_cached(
             "INSERT INTO payments (id, patient, amount, currency, method, received_at, received_by)
@@ -201,7 +202,12 @@ pub(crate) fn insert_payment(transaction: &Transaction<'_>, new: &Payment) -> Re
                 blob(new.received_by),
             ])
         })
-        .or_write_error()?;
+        .or_write_error()
+        .map(|_| ())
+}
+
+pub(crate) fn insert_payment(transaction: &Transaction<'_>, new: &Payment) -> Result<(), WriteError> {
+    insert_payment_alone(transaction, new)?;
     let mut insert = transaction
         .prepare_cached(concat!(
             "INSERT INTO allocations (payment, charge, position, amount) SELECT ?1, c.id, ?3, ?4 FROM charges c
@@ -224,7 +230,8 @@ pub(crate) fn insert_payment(transaction: &Transaction<'_>, new: &Payment) -> Re
     Ok(())
 }
 
-fn insert_refund(transaction: &Transaction<'_>, new: &Refund) -> Result<(), WriteError> {
+/// Without what it takes back from charges.
+pub(crate) fn insert_refund_alone(transaction: &Transaction<'_>, new: &Refund) -> Result<(), WriteError> {
     let inserted = transaction
         .prepare_cached(
             "INSERT INTO refunds (id, payment, patient, currency, amount, reason, refunded_at, refunded_by)
@@ -242,7 +249,11 @@ fn insert_refund(transaction: &Transaction<'_>, new: &Refund) -> Result<(), Writ
             ])
         })
         .or_write_error()?;
-    unless_stale(inserted)?;
+    unless_stale(inserted)
+}
+
+fn insert_refund(transaction: &Transaction<'_>, new: &Refund) -> Result<(), WriteError> {
+    insert_refund_alone(transaction, new)?;
     let mut insert = transaction
         .prepare_cached(
             "INSERT INTO refund_allocations (refund, charge, position, amount) SELECT ?1, a.charge, ?4, ?5
@@ -276,7 +287,7 @@ fn charge_view(row: &Row<'_>) -> rusqlite::Result<ChargeView> {
     Ok(ChargeView { charge: charge(row)?, paid: money(row, "paid")?, refunded: money(row, "refunded")? })
 }
 
-fn charge(row: &Row<'_>) -> rusqlite::Result<Charge> {
+pub(crate) fn charge(row: &Row<'_>) -> rusqlite::Result<Charge> {
     let source = match (row.optional_id("study")?, row.optional_id("report")?) {
         (Some(study), _) => Source::Study { study, diagnosis: row.id("diagnosis")?, author: row.id("author")? },
         (_, Some(report)) => Source::Report { report, diagnosis: row.id("diagnosis")?, author: row.id("author")? },
@@ -300,7 +311,7 @@ fn charge(row: &Row<'_>) -> rusqlite::Result<Charge> {
 }
 
 /// Without its allocations.
-fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
+pub(crate) fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
     Ok(Payment {
         id: row.id("id")?,
         patient: row.id("patient")?,
@@ -315,29 +326,38 @@ fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
 /// The payment with what hangs on it. The statements run within the process: one for each payment of a page costs no
 /// round trip.
 fn payment_view(connection: &Connection, mut payment: Payment) -> rusqlite::Result<PaymentView> {
-    let currency = payment.amount.currency();
-    let allocation =
-        |row: &Row<'_>| Ok(Allocation { charge: row.id("charge")?, amount: Money::new(row.get("amount")?, currency) });
-    payment.allocations = connection
-        .prepare_cached("SELECT charge, amount FROM allocations WHERE payment = ? ORDER BY position")?
-        .query_map([blob(payment.id)], allocation)?
-        .collect::<Result<_, _>>()?;
-    let mut taken = connection
-        .prepare_cached("SELECT charge, amount FROM refund_allocations WHERE refund = ? ORDER BY position")?;
+    payment.allocations = allocations(connection, &payment)?;
     let refunds = connection
         .prepare_cached("SELECT * FROM refunds WHERE payment = ? ORDER BY refunded_at, id")?
-        .query_map([blob(payment.id)], |row| {
-            let id = row.id("id")?;
-            Ok(Refund {
-                id,
-                payment: payment.id,
-                amount: Money::new(row.get("amount")?, currency),
-                reason: row.parsed("reason", ShortText::parse)?,
-                refunded_at: row.time("refunded_at")?,
-                refunded_by: row.id("refunded_by")?,
-                allocations: taken.query_map([blob(id)], allocation)?.collect::<Result<_, _>>()?,
-            })
-        })?
+        .query_map([blob(payment.id)], |row| refund(connection, row))?
         .collect::<Result<_, _>>()?;
     Ok(PaymentView { payment, refunds })
+}
+
+pub(crate) fn allocations(connection: &Connection, payment: &Payment) -> rusqlite::Result<Vec<Allocation>> {
+    connection
+        .prepare_cached("SELECT charge, amount FROM allocations WHERE payment = ? ORDER BY position")?
+        .query_map([blob(payment.id)], |row| allocation(row, payment.amount.currency()))?
+        .collect()
+}
+
+pub(crate) fn refund(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Refund> {
+    let (id, amount) = (row.id("id")?, money(row, "amount")?);
+    let allocations = connection
+        .prepare_cached("SELECT charge, amount FROM refund_allocations WHERE refund = ? ORDER BY position")?
+        .query_map([blob(id)], |row| allocation(row, amount.currency()))?
+        .collect::<Result<_, _>>()?;
+    Ok(Refund {
+        id,
+        payment: row.id("payment")?,
+        amount,
+        reason: row.parsed("reason", ShortText::parse)?,
+        refunded_at: row.time("refunded_at")?,
+        refunded_by: row.id("refunded_by")?,
+        allocations,
+    })
+}
+
+fn allocation(row: &Row<'_>, currency: Currency) -> rusqlite::Result<Allocation> {
+    Ok(Allocation { charge: row.id("charge")?, amount: Money::new(row.get("amount")?, currency) })
 }

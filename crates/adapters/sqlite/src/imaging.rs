@@ -35,6 +35,7 @@ macro_rules! study_columns {
     };
 }
 const STUDY_COLUMNS: usize = 7;
+pub(crate) use study_columns;
 /// Whether the patient may see the study `s`; a study has one diagnosis.
 macro_rules! released {
     () => {
@@ -250,7 +251,7 @@ fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
 }
 
 /// Its columns begin at `first`.
-fn study(row: &Row<'_>, first: usize) -> rusqlite::Result<Study> {
+pub(crate) fn study(row: &Row<'_>, first: usize) -> rusqlite::Result<Study> {
     Ok(Study {
         id: row.id(first)?,
         patient: row.id(first + 1)?,

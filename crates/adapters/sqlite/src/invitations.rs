@@ -67,7 +67,7 @@ impl InvitationStore for SqliteStore {
 }
 
 /// The invitation takes the place of the account's one before.
-fn put(transaction: &Transaction<'_>, invitation: &Invitation) -> Result<(), WriteError> {
+pub(crate) fn put(transaction: &Transaction<'_>, invitation: &Invitation) -> Result<(), WriteError> {
     transaction
         .run(
             "INSERT INTO invitations (account, code, expires_at) VALUES (?, ?, ?)

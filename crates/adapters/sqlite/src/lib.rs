@@ -41,6 +41,7 @@ mod store;
 mod sweep;
 mod tasks;
 mod trail;
+mod transfer;
 mod workflows;
 mod writer;
 

@@ -4,15 +4,15 @@ use infirmary_kernel::{
     Timestamp, WriteError,
 };
 use infirmary_messaging::{
-    Delivery, DeliveryReport, Failure, FailureReason, Message, MessageLog, MessageState, Outbox, ProviderId, SentAgain,
-    Settlement, Taken, TakenKey,
+    Delivery, DeliveryReport, Failure, FailureReason, KeptMessage, Message, MessageLog, MessageState, Outbox,
+    ProviderId, SentAgain, Settlement, Taken, TakenKey,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     SqliteStore,
-    rows::{OrWriteError, RowExt, blob, unopposed},
+    rows::{OrWriteError, RowExt, blob, optional_blob, unopposed},
     statement::Statement,
     writer::Transaction,
 };
@@ -40,6 +40,46 @@ pub(crate) fn insert(transaction: &Transaction<'_>, message: &OutgoingMessage) -
         )
         .or_write_error()
         .map(|_| ())
+}
+
+/// Adds a message as another outbox kept it.
+pub(crate) fn insert_kept(transaction: &Transaction<'_>, kept: &KeptMessage) -> Result<(), WriteError> {
+    let message = &kept.message;
+    transaction
+        .run(
+            "INSERT INTO messages (id, recipient, kind, code, report, created_at, expires_at, state, changed_at, due_at,
+             takes, tries, provider_id, delivery, failure, failure_code)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+            params![
+                blob(message.id),
+                message.recipient.as_str(),
+                message.kind.as_str(),
+                kept.code.as_ref().map(ExposeSecret::expose_secret),
+                optional_blob(message.report),
+                message.created.unix_ms(),
+                message.expires.unix_ms(),
+                message.state.as_str(),
+                message.changed.unix_ms(),
+                kept.due.unix_ms(),
+                kept.takes,
+                message.tries,
+                message.provider_id.as_ref().map(ProviderId::as_str),
+                message.delivery.map(Delivery::as_str),
+                message.failure.map(|failure| failure.reason.as_str()),
+                message.failure.and_then(|failure| failure.code),
+            ],
+        )
+        .or_write_error()
+        .map(|_| ())
+}
+
+pub(crate) fn kept(row: &Row<'_>) -> rusqlite::Result<KeptMessage> {
+    Ok(KeptMessage {
+        message: message(row)?,
+        code: row.get::<_, Option<String>>("code")?.map(SecretString::from),
+        due: row.time("due_at")?,
+        takes: row.get("takes")?,
+    })
 }
 
 #[async_trait]
@@ -245,7 +285,7 @@ fn kind(text: &str) -> Result<MessageKind, Invalid> {
     MessageKind::from_stored(text).ok_or_else(|| Invalid::new("/kind", "is none of this version"))
 }
 
-fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let delivery =
         |text: &str| Delivery::from_stored(text).ok_or_else(|| Invalid::new("/delivery", "is none of this version"));
     let reason = |text: &str| {

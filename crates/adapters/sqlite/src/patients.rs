@@ -26,6 +26,8 @@ macro_rules! patient_columns {
     };
 }
 
+pub(crate) use patient_columns;
+
 /// Whether the patient `p` is given to the reader in the parameter `$reader`; without a reader each is.
 macro_rules! shown {
     ($reader:literal) => {

@@ -15,11 +15,17 @@ use crate::{
 
 const LAWS: &[(&str, &str)] = &[("reports.diagnosis", Report::ONE_FOR_A_VERSION)];
 
-/// The columns that [`view`] reads: those of a report `r`, and the version that its diagnosis `d` has now.
-macro_rules! report_columns {
+/// The columns that [`report`] reads, of `reports r`.
+macro_rules! own_columns {
     () => {
         "r.id, r.diagnosis, r.diagnosis_version, r.patient, r.issued_by, r.issued_at, r.uploaded, r.file_name, r.object,
-         r.bytes, r.sha256, r.code, d.version"
+         r.bytes, r.sha256, r.code"
+    };
+}
+/// The columns that [`view`] reads: those, and the version that its diagnosis `d` has now.
+macro_rules! report_columns {
+    () => {
+        concat!($crate::reports::own_columns!(), ", d.version")
     };
 }
 /// `CROSS` keeps the order: the report leads to its diagnosis.
@@ -28,7 +34,7 @@ macro_rules! select_views {
         concat!("SELECT ", report_columns!(), " FROM reports r CROSS JOIN diagnoses d ON d.id = r.diagnosis")
     };
 }
-pub(crate) use report_columns;
+pub(crate) use {own_columns, report_columns};
 
 #[async_trait]
 impl ReportStore for SqliteStore {
@@ -109,13 +115,17 @@ pub(crate) fn insert(transaction: &Transaction<'_>, new: &Report) -> Result<(), 
         .map(|_| ())
 }
 
-/// Columns are counted, as they stand in `report_columns`.
 pub(crate) fn view(row: &Row<'_>) -> rusqlite::Result<ReportView> {
+    Ok(ReportView::new(report(row)?, row.get(12)?))
+}
+
+/// Columns are counted, as they stand in `own_columns`.
+pub(crate) fn report(row: &Row<'_>) -> rusqlite::Result<Report> {
     let source = match row.get(6)? {
         true => Source::Uploaded { file_name: row.optional_parsed(7, FileName::parse)? },
         false => Source::Typeset,
     };
-    let report = Report {
+    Ok(Report {
         id: row.id(0)?,
         diagnosis: row.id(1)?,
         diagnosis_version: row.get(2)?,
@@ -125,8 +135,7 @@ pub(crate) fn view(row: &Row<'_>) -> rusqlite::Result<ReportView> {
         source,
         object: StoredObject { key: row.parsed(8, ObjectKey::parse)?, bytes: row.get(9)?, sha256: row.digest(10)? },
         code: VerificationCode::from_bytes(row.get(11)?),
-    };
-    Ok(ReportView::new(report, row.get(12)?))
+    })
 }
 
 #[cfg(test)]

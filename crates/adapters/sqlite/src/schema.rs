@@ -16,6 +16,7 @@ const STEPS: &[&[&str]] = &[
     &[include_str!("../schema/factors.sql")],
     &[include_str!("../schema/access.sql")],
     &[include_str!("../schema/house.sql")],
+    &[include_str!("../schema/conversion.sql")],
 ];
 
 /// What `user_version` says of a file that this program has made or brought up to date.

@@ -172,7 +172,7 @@ fn find(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<Sessi
     connection.prepare_cached("SELECT * FROM sessions WHERE id = ?")?.query_row([blob(id)], session).optional()
 }
 
-fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
+pub(crate) fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
     Ok(Session {
         id: row.id("id")?,
         account: row.id("account")?,

@@ -64,7 +64,7 @@ impl TaskStore for SqliteStore {
     }
 }
 
-fn insert(transaction: &Transaction<'_>, new: &Task) -> Result<(), WriteError> {
+pub(crate) fn insert(transaction: &Transaction<'_>, new: &Task) -> Result<(), WriteError> {
     transaction
         .prepare_cached(
             "INSERT INTO tasks (id, code, name, description, active, created_at, version) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -128,7 +128,7 @@ fn insert_prices(transaction: &Transaction<'_>, task: &Task) -> Result<(), Write
         .or_write_error()
 }
 
-fn task(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Task> {
+pub(crate) fn task(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Task> {
     let id: TaskId = row.id("id")?;
     let prices = connection
         .prepare_cached("SELECT * FROM task_prices WHERE task = ? ORDER BY begins_at")?

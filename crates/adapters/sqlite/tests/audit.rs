@@ -52,21 +52,21 @@ async fn a_log_that_nobody_touched_holds() {
 #[tokio::test]
 async fn whatever_is_done_to_the_file_the_first_bad_entry_is_named() {
     let cases = [
-        ("UPDATE audit SET patient = x'00000000000000000000000000000000' WHERE sequence = 4", 4, "patient"),
-        ("UPDATE audit SET account = NULL WHERE sequence = 4", 4, "account"),
-        ("UPDATE audit SET at = at + 1 WHERE sequence = 4", 4, "at"),
-        ("UPDATE audit SET action = 'audit.read' WHERE sequence = 4", 4, "action"),
+        ("UPDATE audit SET patient = x'00000000000000000000000000000000' WHERE number = 4", 4, "patient"),
+        ("UPDATE audit SET account = NULL WHERE number = 4", 4, "account"),
+        ("UPDATE audit SET at = at + 1 WHERE number = 4", 4, "at"),
+        ("UPDATE audit SET action = 'audit.read' WHERE number = 4", 4, "action"),
     ];
     for (damage, sequence, column) in cases {
         assert_eq!(found_after(damage).await.unwrap(), Some((sequence, Flaw::WrongColumn { column })), "{damage}");
     }
     let form = "CAST(replace(CAST(form AS TEXT), '\"doctor\"', '\"admin\"') AS BLOB)";
     let cases = [
-        (format!("UPDATE audit SET form = {form} WHERE sequence = 4"), 4, Flaw::WrongHash),
-        ("UPDATE audit SET hash = zeroblob(32) WHERE sequence = 4".into(), 4, Flaw::WrongHash),
-        ("DELETE FROM audit WHERE sequence = 4".into(), 4, Flaw::Missing { found: 5 }),
-        ("DELETE FROM audit WHERE sequence = 1".into(), 1, Flaw::Missing { found: 2 }),
-        ("DELETE FROM audit WHERE sequence > 7".into(), 8, Flaw::CutOff),
+        (format!("UPDATE audit SET form = {form} WHERE number = 4"), 4, Flaw::WrongHash),
+        ("UPDATE audit SET hash = zeroblob(32) WHERE number = 4".into(), 4, Flaw::WrongHash),
+        ("DELETE FROM audit WHERE number = 4".into(), 4, Flaw::Missing { found: 5 }),
+        ("DELETE FROM audit WHERE number = 1".into(), 1, Flaw::Missing { found: 2 }),
+        ("DELETE FROM audit WHERE number > 7".into(), 8, Flaw::CutOff),
         ("DELETE FROM audit".into(), 1, Flaw::CutOff),
     ];
     for (damage, sequence, flaw) in cases {
@@ -76,7 +76,7 @@ async fn whatever_is_done_to_the_file_the_first_bad_entry_is_named() {
 
 #[tokio::test]
 async fn a_column_that_cannot_be_read_is_damage_and_not_an_empty_log() {
-    let unreadable = found_after("UPDATE audit SET hash = x'00' WHERE sequence = 4").await;
+    let unreadable = found_after("UPDATE audit SET hash = x'00' WHERE number = 4").await;
     assert!(
         matches!(&unreadable, Err(StoreError::Corrupt { reason }) if reason.contains("audit entry 4")),
         "{unreadable:?}"
@@ -162,13 +162,13 @@ impl House {
         // Out of the way first: numbers are unique at each moment.
         let move_on = |from: usize, by: usize| {
             run(&format!(
-                "UPDATE audit SET sequence = -sequence - {by} WHERE sequence >= {from}; UPDATE audit SET sequence = -sequence WHERE sequence < 0"
+                "UPDATE audit SET number = -number - {by} WHERE number >= {from}; UPDATE audit SET number = -number WHERE number < 0"
             ));
         };
         match edit {
             Edit::Flip { place, bit } => {
                 let form: Vec<u8> = database
-                    .query_row("SELECT form FROM audit WHERE sequence = ?", [sequence], |row| row.get(0))
+                    .query_row("SELECT form FROM audit WHERE number = ?", [sequence], |row| row.get(0))
                     .unwrap();
                 let mut bytes = self.file.clone();
                 // What moved to another page when the table grew is still there in the old one.
@@ -181,18 +181,18 @@ impl House {
             }
             Edit::FlipHash { byte, bit } => {
                 let mut hash: Vec<u8> = database
-                    .query_row("SELECT hash FROM audit WHERE sequence = ?", [sequence], |row| row.get(0))
+                    .query_row("SELECT hash FROM audit WHERE number = ?", [sequence], |row| row.get(0))
                     .unwrap();
                 hash[*byte] ^= 1 << bit;
-                database.execute("UPDATE audit SET hash = ? WHERE sequence = ?", params![hash, sequence]).unwrap();
+                database.execute("UPDATE audit SET hash = ? WHERE number = ?", params![hash, sequence]).unwrap();
                 sequence
             }
             Edit::Column(change) | Edit::Unreadable(change) => {
-                run(&format!("UPDATE audit SET {change} WHERE sequence = THIS"));
+                run(&format!("UPDATE audit SET {change} WHERE number = THIS"));
                 sequence
             }
             Edit::Delete { entries } => {
-                run(&format!("DELETE FROM audit WHERE sequence >= THIS AND sequence < THIS + {entries}"));
+                run(&format!("DELETE FROM audit WHERE number >= THIS AND number < THIS + {entries}"));
                 sequence
             }
             Edit::Insert => {
@@ -210,20 +210,20 @@ impl House {
                 let with = (sequence + with.index(ENTRIES - 1)) % ENTRIES + 1;
                 let (low, high) = (sequence.min(with), sequence.max(with));
                 run(&format!(
-                    "UPDATE audit SET sequence = -1 WHERE sequence = {low}; UPDATE audit SET sequence = {low} WHERE sequence = {high};
-                     UPDATE audit SET sequence = {high} WHERE sequence = -1"
+                    "UPDATE audit SET number = -1 WHERE number = {low}; UPDATE audit SET number = {low} WHERE number = {high};
+                     UPDATE audit SET number = {high} WHERE number = -1"
                 ));
                 low
             }
             Edit::Repeat => {
                 move_on(sequence + 1, 1);
                 run(
-                    "INSERT INTO audit SELECT sequence + 1, at, account, patient, action, form, hash FROM audit WHERE sequence = THIS",
+                    "INSERT INTO audit SELECT number + 1, at, account, patient, action, form, hash FROM audit WHERE number = THIS",
                 );
                 sequence + 1
             }
             Edit::CutTail => {
-                run("DELETE FROM audit WHERE sequence >= THIS");
+                run("DELETE FROM audit WHERE number >= THIS");
                 sequence
             }
             Edit::RollBack => {
@@ -231,7 +231,7 @@ impl House {
                 ROLLED_BACK_TO + 1
             }
             Edit::Rewrite => {
-                run("DELETE FROM audit WHERE sequence >= THIS");
+                run("DELETE FROM audit WHERE number >= THIS");
                 let mut head = if sequence == 1 { Head::GENESIS } else { self.head(&database, sequence - 1) };
                 for number in sequence..=ENTRIES {
                     let at = Timestamp::from_unix_ms(1_772_355_600_000 + number as i64);
@@ -253,8 +253,7 @@ impl House {
     }
 
     fn head(&self, database: &Connection, sequence: usize) -> Head {
-        let hash =
-            database.query_row("SELECT hash FROM audit WHERE sequence = ?", [sequence], |row| row.get(0)).unwrap();
+        let hash = database.query_row("SELECT hash FROM audit WHERE number = ?", [sequence], |row| row.get(0)).unwrap();
         Head { sequence: sequence as u64, hash: Sha256Digest::from_bytes(hash) }
     }
 }

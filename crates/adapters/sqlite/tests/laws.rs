@@ -225,3 +225,9 @@ mod reports {
 
     infirmary_reports::report_store_laws!(house);
 }
+
+mod transfer {
+    use super::store;
+    infirmary_workflows::transfer_laws!(store);
+    infirmary_workflows::conversion_laws!(store);
+}

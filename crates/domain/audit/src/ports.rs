@@ -33,7 +33,7 @@ impl EntryFilter {
 pub struct Heads {
     /// Of each chain that has entries, in the order of their numbers.
     pub chains: Vec<ChainHead>,
-    /// The last root; `None` of a log that has one chain, which needs none.
+    /// The last root; `None` of a log that has one chain, number 0, which needs none.
     pub root: Option<Head>,
 }
 

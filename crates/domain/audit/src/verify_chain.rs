@@ -20,7 +20,11 @@ pub struct Verification {
 }
 
 /// Reads the whole log, from the first entry of each chain to the one that is the last when it starts, and holds one batch
-/// of it. `exported` are heads that were kept elsewhere: the log has to lead through each; `progress` is told the number of entries found good so far.
+/// of it. `exported` are heads that were kept elsewhere: the log has to lead through each; `progress` is told the number of
+/// entries found good so far.
+///
+/// A log that has several chains may have had one before: a head of that time is of chain 0, and not of a root. Which one it is
+/// is told by the entry at its place; one that is of neither is missed where a root should be.
 pub async fn verify_log(
     log: &dyn AuditLog,
     exported: impl IntoIterator<Item = Head>,
@@ -29,18 +33,28 @@ pub async fn verify_log(
     let heads = log.heads().await?;
     let mut walk = Walk { log, verifiers: BTreeMap::new(), good: 0, progress };
     let exported: Vec<Head> = exported.into_iter().collect();
-    let mut roots = match heads.root {
-        Some(_) => RootVerifier::new(exported),
-        None => {
-            walk.verifiers.insert(ChainId::ONLY, Verifier::new(ChainId::ONLY, exported));
-            RootVerifier::default()
-        }
+    let (of_chain, of_roots) = match heads.root {
+        Some(_) => of_which(log, exported).await?,
+        None => (exported, Vec::new()),
     };
+    walk.verifiers.insert(ChainId::ONLY, Verifier::new(ChainId::ONLY, of_chain));
+    let mut roots = RootVerifier::new(of_roots);
     match walk.whole(&mut roots, &heads).await {
         Ok(()) => Ok(Verification { head: walk.head(&roots, &heads), fault: None }),
         Err(Stop::Fault(fault)) => Ok(Verification { head: walk.head(&roots, &heads), fault: Some(fault) }),
         Err(Stop::Store(error)) => Err(error),
     }
+}
+
+/// The heads of chain 0, and those of roots.
+async fn of_which(log: &dyn AuditLog, exported: Vec<Head>) -> Result<(Vec<Head>, Vec<Head>), StoreError> {
+    let (mut of_chain, mut of_roots) = (Vec::new(), Vec::new());
+    for head in exported {
+        let entry = log.after(ChainId::ONLY, head.sequence.saturating_sub(1), 1).await?;
+        let is_of_chain = entry.first().is_some_and(|entry| entry.head() == head);
+        if is_of_chain { of_chain.push(head) } else { of_roots.push(head) }
+    }
+    Ok((of_chain, of_roots))
 }
 
 enum Stop {

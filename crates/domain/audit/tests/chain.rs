@@ -444,3 +444,26 @@ fn a_head_is_exported_as_text_and_comes_back() {
         assert!(refused.parse::<Head>().is_err(), "{refused}");
     }
 }
+
+#[test]
+fn the_number_of_an_entry_is_in_the_order_of_chain_then_place_and_leads_back() {
+    let places = [(0, 1), (0, 2), (0, (1 << 48) - 1), (1, 0), (1, 1 << 40), (256, 3)];
+    let numbers = places.map(|(chain, sequence)| ChainId::new(chain).number(sequence));
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    assert_eq!(numbers.map(ChainId::of_number), places.map(|(chain, sequence)| (ChainId::new(chain), sequence)));
+    assert_eq!(ChainId::ONLY.number(7), 7);
+    assert_eq!(ChainId::ONLY.number(u64::MAX), ChainId::new(1).number(0) - 1);
+}
+
+#[test]
+fn heads_that_are_known_from_elsewhere_and_by_roots_are_all_held_against_the_chain() {
+    let good = log(6);
+    let holds = |closed: Head| {
+        let mut verifier = Verifier::new(ChainId::ONLY, [good[5].head(), good[0].head()]);
+        verifier.expect(closed, 1);
+        verifier.expect(good[3].head(), 2);
+        good.iter().try_for_each(|sealed| verifier.take(sealed)).map_err(|fault| fault.place.sequence())
+    };
+    assert_eq!(holds(good[2].head()), Ok(()));
+    assert_eq!(holds(Head { sequence: 3, hash: Head::GENESIS.hash }), Err(3));
+}

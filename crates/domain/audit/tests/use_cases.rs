@@ -228,3 +228,53 @@ async fn a_root_that_is_changed_or_gone_is_told() {
     let no_further = "audit root 2: the head it names of chain 1 is no further than the one that was closed before";
     assert_eq!(spoiled(twice).await, told(no_further));
 }
+
+#[tokio::test]
+async fn a_head_of_when_there_was_one_chain_is_held_against_that_chain() {
+    let doctor = caller(Role::Doctor);
+    let visit = async |office: &Office| office.visit(&doctor, Subject::patient(fresh_id())).await;
+    let one = Office::default();
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        visit(&one).await;
+        kept.push(one.log.heads().await.unwrap().exported());
+    }
+    // As a house has it that came to many machines.
+    let moved = async |entries: Vec<infirmary_audit::Sealed>| {
+        let many = Office { log: MemoryAuditLog::with_chains(2), ..Office::default() };
+        locked(&many.log.entries).extend(entries);
+        for _ in 0..4 {
+            visit(&many).await;
+        }
+        many
+    };
+    let entries = locked(&one.log.entries).clone();
+    let many = moved(entries.clone()).await;
+    let told = async |many: &Office, kept: &[Head]| {
+        let verified = infirmary_audit::verify_log(&many.log, kept.iter().copied(), |_| {}).await.unwrap();
+        verified.fault.map(|fault| fault.to_string())
+    };
+    assert_eq!(told(&many, &kept).await, None);
+    let root = many.log.close(many.clock.now()).await.unwrap();
+    assert_eq!(told(&many, &[&kept[..], &[root]].concat()).await, None);
+    assert_eq!(many.log.heads().await.unwrap().exported(), root);
+
+    let mut previous = entries[0].head();
+    let mut rewritten = entries.clone();
+    for sealed in &mut rewritten[1..] {
+        let mut event =
+            infirmary_kernel::Event::anonymous(fresh_id(), sealed.at, None, sealed.action.clone(), Subject::default());
+        event.account = sealed.account;
+        *sealed = infirmary_audit::seal(ChainId::ONLY, &previous, &event);
+        previous = sealed.head();
+    }
+    let many = moved(rewritten).await;
+    assert_eq!(told(&many, &kept[..1]).await, None);
+    assert!(told(&many, &kept).await.is_some());
+
+    // A head of before and one of a root beside each other: each is looked for in its order.
+    let many = moved(entries).await;
+    many.log.close(many.clock.now()).await.unwrap();
+    locked(&many.log.entries)[1].hash = Head::GENESIS.hash;
+    assert_eq!(told(&many, &kept[3..]).await.unwrap(), "audit entry 2: its hash is not that of its content");
+}

@@ -39,6 +39,10 @@ impl CounterKey {
         Self("h".to_owned())
     }
 
+    pub const fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -88,6 +88,7 @@ pub mod marker {
     pub enum AuditEntry {}
     pub enum Challenge {}
     pub enum Charge {}
+    pub enum Conversion {}
     pub enum Diagnosis {}
     pub enum EmergencyAccess {}
     pub enum Image {}
@@ -107,6 +108,7 @@ pub type AccountId = Id<marker::Account>;
 pub type AuditEntryId = Id<marker::AuditEntry>;
 pub type ChallengeId = Id<marker::Challenge>;
 pub type ChargeId = Id<marker::Charge>;
+pub type ConversionId = Id<marker::Conversion>;
 pub type DiagnosisId = Id<marker::Diagnosis>;
 pub type EmergencyAccessId = Id<marker::EmergencyAccess>;
 pub type ImageId = Id<marker::Image>;

@@ -92,7 +92,7 @@ impl fmt::Debug for Receipt {
 }
 
 /// The record that a key was used: unique on (account, key), kept [`Claim::KEPT_HOURS`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub account: AccountId,
     pub key: IdempotencyKey,

@@ -42,8 +42,8 @@ pub use digest::Sha256Digest;
 pub use error::{AccessError, FieldError, Invalid, Refused, StoreError, WriteError};
 pub use gate::Gate;
 pub use id::{
-    AccountId, AuditEntryId, ChallengeId, ChargeId, DiagnosisId, EmergencyAccessId, Id, ImageId, InstanceId, MessageId,
-    PatientId, PaymentId, RefundId, ReportId, RequestId, SessionId, StudyId, TaskId, marker,
+    AccountId, AuditEntryId, ChallengeId, ChargeId, ConversionId, DiagnosisId, EmergencyAccessId, Id, ImageId,
+    InstanceId, MessageId, PatientId, PaymentId, RefundId, ReportId, RequestId, SessionId, StudyId, TaskId, marker,
 };
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
 #[cfg(feature = "test-support")]

@@ -44,6 +44,11 @@ impl ObjectKey {
         Self(format!("previews/{id}/{max_side_pixels}"))
     }
 
+    /// In a store of objects that is being filled from another one, and is not whole yet. Of no record.
+    pub fn unfinished() -> Self {
+        Self("unfinished".to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

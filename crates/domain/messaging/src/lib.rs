@@ -17,6 +17,7 @@ mod breaker;
 mod deliver_messages;
 mod delivery;
 mod error;
+mod kept;
 mod message;
 mod ports;
 mod queries;
@@ -31,6 +32,7 @@ pub use breaker::{Breaker, Passage};
 pub use deliver_messages::{DeliverMessages, Outcome, Round, Settled};
 pub use delivery::{Delivery, DeliveryReport, DeliveryStatus, ProviderId};
 pub use error::{MessagingError, SendError, WebhookRefused};
+pub use kept::KeptMessage;
 pub use message::{Failure, FailureReason, Message, MessageState};
 pub use ports::{DeliveryWebhook, MessageLog, MessageSender, Outbox, SentAgain, Settlement, Taken, TakenKey};
 #[cfg(feature = "test-support")]

@@ -7,6 +7,8 @@
 //! - What is decided is decided in pure functions, from what was read, so a store may write the value again from the start.
 
 mod change_care_team;
+mod convert_house;
+mod convert_objects;
 mod error;
 mod import;
 mod inspection;
@@ -18,12 +20,15 @@ mod register_account;
 mod start_emergency_access;
 mod strays;
 mod sweep_objects;
+mod transfer;
 mod verify_house;
 
 #[cfg(feature = "test-support")]
 pub mod testing;
 
 pub use change_care_team::ChangeCareTeam;
+pub use convert_house::{ConversionError, ConvertHouse, Converted, ConvertedStore};
+pub use convert_objects::{ConvertObjects, CopiedObjects};
 pub use error::WorkflowError;
 pub use import::{Imported, ImportedId, ImportedRecord};
 pub use inspection::{Flaw, HouseCounts, NamedObject, ObjectOwner, RecordLaw};
@@ -33,13 +38,16 @@ pub use overview::{
 };
 pub use ports::{
     Importer, Inspection, IssuedReport, Overview, RecordedStudy, RegisteredAccount, Registry, ReportIssuer,
-    StudyRecorder,
+    StudyRecorder, Transfer,
 };
 #[cfg(feature = "test-support")]
-pub use ports::{MockImporter, MockInspection, MockOverview, MockRegistry, MockReportIssuer, MockStudyRecorder};
+pub use ports::{
+    MockImporter, MockInspection, MockOverview, MockRegistry, MockReportIssuer, MockStudyRecorder, MockTransfer,
+};
 pub use record_study::{NewStudyRecord, RecordStudy, StudyRecord};
 pub use register_account::{NewRegistration, RegisterAccount};
 pub use start_emergency_access::StartEmergencyAccess;
 pub use strays::STRAY_HOURS;
 pub use sweep_objects::{SweepObjects, SweptObjects};
+pub use transfer::{Conversion, ConversionPart, HouseRecord, RecordKey, RecordKind, RecordPlace};
 pub use verify_house::{Finding, Stage, Verified, VerifyHouse, Watch};

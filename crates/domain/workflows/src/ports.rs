@@ -5,14 +5,15 @@ use infirmary_auth::NewAccount;
 use infirmary_diagnosis::{DiagnosisFilter, DiagnosisStatus};
 use infirmary_financials::Charge;
 use infirmary_kernel::{
-    AccountId, DiagnosisId, Page, PageRequest, PatientId, PersonName, StoreError, Trail, WriteError, Written,
+    AccountId, ConversionId, DiagnosisId, Page, PageRequest, PatientId, PersonName, StoreError, Trail, WriteError,
+    Written,
 };
 use infirmary_patients::{Mrn, Patient};
 use infirmary_reports::Report;
 
 use crate::{
-    DiagnosisDetail, Flaw, HouseCounts, Imported, ImportedId, ListedDiagnosis, NamedObject, ObjectOwner, PatientCounts,
-    RecordLaw, StudyRecord,
+    Conversion, DiagnosisDetail, Flaw, HouseCounts, HouseRecord, Imported, ImportedId, ListedDiagnosis, NamedObject,
+    ObjectOwner, PatientCounts, RecordKey, RecordKind, RecordLaw, StudyRecord,
 };
 
 /// Somebody who registered themselves: the account with its session, and the patient record that it is for.
@@ -143,4 +144,29 @@ pub trait Inspection: Send + Sync {
     async fn objects(&self, after: Option<ObjectOwner>, most: usize) -> Result<Vec<NamedObject>, StoreError>;
     async fn known(&self, owners: &[ObjectOwner]) -> Result<Vec<ObjectOwner>, StoreError>;
     async fn counts(&self) -> Result<HouseCounts, StoreError>;
+}
+
+/// A whole store, to be copied to another or filled from one. Nobody's gate is before it: it is for who has the store itself.
+///
+/// Laws
+/// - `records` gives those of a kind that come after a key, in the order of their keys, at most so many, each as it was
+///   written, with all that the store keeps of it. `count` says how many there are, as far as the store knows without looking
+///   at each.
+/// - `add` adds the records in one transaction: all of them, or none. They go on where the last ones ended, in the order of
+///   their places; those up to there are left alone, so the same records again add nothing. Only a store that is the target
+///   of that very conversion takes any (`Stale`).
+/// - Records stand as the writes of the other store left them: what a write is held against here (what is owed, how many
+///   sessions there may be) is not asked again. The laws of uniqueness are.
+/// - What was added is found by every port as if it had been written here, and the house goes on with it: record numbers,
+///   chains of the audit log, claims.
+/// - `conversion` gives what was set last.
+#[cfg_attr(feature = "test-support", mockall::automock)]
+#[async_trait]
+pub trait Transfer: Send + Sync {
+    /// The key that every record comes after is [`RecordKey::default`].
+    async fn records(&self, kind: RecordKind, after: &RecordKey, most: usize) -> Result<Vec<HouseRecord>, StoreError>;
+    async fn count(&self, kind: RecordKind) -> Result<u64, StoreError>;
+    async fn add(&self, conversion: ConversionId, records: Vec<HouseRecord>) -> Result<(), WriteError>;
+    async fn conversion(&self) -> Result<Option<Conversion>, StoreError>;
+    async fn set_conversion(&self, conversion: Option<Conversion>) -> Result<(), StoreError>;
 }

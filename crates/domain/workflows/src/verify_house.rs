@@ -8,9 +8,15 @@ use sha2::{Digest, Sha256};
 
 use crate::{HouseCounts, Inspection, NamedObject, ObjectOwner, RecordLaw, strays};
 
-/// The parts of a verification, in their order.
+/// The parts of a verification, in their order, and before them those of a conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// Every object that a row names is copied. Counted in bytes.
+    Bytes,
+    /// Counted in records.
+    Copy,
+    /// Every record is held against its copy. Counted in records.
+    Compare,
     /// Counted in laws.
     Books,
     /// Counted in laws.
@@ -26,6 +32,9 @@ pub enum Stage {
 impl Stage {
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Bytes => "bytes",
+            Self::Copy => "copy",
+            Self::Compare => "compare",
             Self::Books => "books",
             Self::Records => "records",
             Self::Objects => "objects",

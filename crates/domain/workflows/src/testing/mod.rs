@@ -3,10 +3,13 @@
 pub mod import_laws;
 pub mod inspection_laws;
 pub mod laws;
+mod memory_transfer;
 pub mod record_laws;
 #[allow(clippy::unwrap_used, reason = "a test may stop")]
 mod records;
 pub mod restriction_laws;
+pub mod transfer_laws;
+pub mod whole_house;
 
 use infirmary_audit::AuditLog;
 use infirmary_auth::AccountStore;
@@ -18,6 +21,7 @@ use infirmary_reports::ReportStore;
 
 use crate::{Overview, Registry, ReportIssuer, StudyRecorder};
 
+pub use memory_transfer::MemoryTransfer;
 pub use records::{confirmed, doctor, entries, issued, recorded, register};
 
 /// The store of a hospital.

@@ -19,8 +19,7 @@ use crate::{
     MongoStore, accounts, attempts, audit, care_teams, chains, codes, diagnosis,
     documents::{DocumentExt, Fields, id, number, time, uuid},
     factors, financials, imaging, invitations, key_check, messages, patients,
-    plans::MAY_WALK,
-    reads::Query,
+    reads::{MAY_WALK, Query},
     reports,
     schema::{
         ACCOUNTS, ATTEMPT_COUNTERS, AUDIT, AUDIT_CHAINS, AUDIT_ROOTS, CHALLENGES, CHARGES, CLAIMS, CODE_COUNTERS,

@@ -130,7 +130,7 @@ fn finding(filter: &EntryFilter, page: &PageRequest) -> Query {
     Query { filter: wanted, sort: newest_first("at"), limit: one_more(page), index }
 }
 
-fn sealed(entry: &RawDocument) -> Result<Sealed, StoreError> {
+pub(crate) fn sealed(entry: &RawDocument) -> Result<Sealed, StoreError> {
     let place = entry.number("_id")?;
     Ok(Sealed {
         chain: chain_of(place),

@@ -196,7 +196,7 @@ pub(crate) async fn end_emergency_access(
 }
 
 /// In any order; none of a patient who never had a team.
-fn members(patient: PatientId, found: &RawDocument) -> Result<Vec<CareTeamMember>, StoreError> {
+pub(crate) fn members(patient: PatientId, found: &RawDocument) -> Result<Vec<CareTeamMember>, StoreError> {
     let member = |member: &RawDocument| {
         Ok(CareTeamMember {
             patient,
@@ -221,7 +221,7 @@ fn document(access: &EmergencyAccess) -> Document {
     }
 }
 
-fn access(found: &RawDocument) -> Result<EmergencyAccess, StoreError> {
+pub(crate) fn access(found: &RawDocument) -> Result<EmergencyAccess, StoreError> {
     Ok(EmergencyAccess {
         id: found.id("_id")?,
         patient: found.id("patient")?,

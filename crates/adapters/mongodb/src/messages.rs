@@ -242,7 +242,7 @@ fn kind(text: &str) -> Result<MessageKind, Invalid> {
     MessageKind::from_stored(text).ok_or_else(|| Invalid::new("/kind", "is none of this version"))
 }
 
-fn message(found: &RawDocument) -> Result<Message, StoreError> {
+pub(crate) fn message(found: &RawDocument) -> Result<Message, StoreError> {
     let delivery =
         |text: &str| Delivery::from_stored(text).ok_or_else(|| Invalid::new("/delivery", "is none of this version"));
     let reason = |text: &str| {

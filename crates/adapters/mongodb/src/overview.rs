@@ -23,6 +23,7 @@ use crate::{
     reads::{Query, Snapshot},
     reports::report,
     schema::{ACCOUNTS, CHARGES, Collection, DIAGNOSES, IMAGES, PATIENTS, REPORTS, STUDIES},
+    transaction::{Done, Transaction, Work, unopposed},
 };
 
 #[async_trait]
@@ -53,17 +54,7 @@ impl Overview for MongoStore {
         patient: PatientId,
         statuses: &[DiagnosisStatus],
     ) -> Result<Option<PatientCounts>, StoreError> {
-        let found = self.snapshot().await?.aggregate(&PATIENTS, counted(patient, statuses)).await?;
-        let Some(found) = found.first() else { return Ok(None) };
-        // Of none, there is no sum.
-        let (diagnoses, charges) = (found.documents("diagnoses")?, found.documents("charges")?);
-        let sum = |sums: &[&RawDocument], of: &str| sums.first().map_or(Ok(0), |sums| sums.number(of));
-        Ok(Some(PatientCounts {
-            diagnoses: sum(&diagnoses, "diagnoses")?,
-            images: sum(&diagnoses, "images")?,
-            reports: sum(&diagnoses, "reports")?,
-            transactions: sum(&charges, "charges")?,
-        }))
+        self.transact(None, &Counting { patient, statuses }).await.map_err(unopposed)
     }
 
     async fn names(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, PersonName>, StoreError> {
@@ -220,6 +211,35 @@ fn listed_image(found: &RawDocument) -> Result<(StudyId, ListedImage), StoreErro
         has_preview: found.optional_text("no_preview")?.is_none(),
     };
     Ok((found.id("study")?, image))
+}
+
+/// Counts that have to add up. Servers that only speak the protocol of MongoDB may give a snapshot what is newest, each time;
+/// what a transaction reads is of one moment on every one.
+struct Counting<'a> {
+    patient: PatientId,
+    statuses: &'a [DiagnosisStatus],
+}
+
+#[async_trait]
+impl Work for Counting<'_> {
+    type Answer = Option<PatientCounts>;
+
+    async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Done<'a, Self::Answer> {
+        let found = transaction.aggregate(&PATIENTS, counted(self.patient, self.statuses)).await?;
+        Ok((found.first().map(|found| counts(found)).transpose()?, None))
+    }
+}
+
+fn counts(found: &RawDocument) -> Result<PatientCounts, StoreError> {
+    let (diagnoses, charges) = (found.documents("diagnoses")?, found.documents("charges")?);
+    // Of none, there is no sum.
+    let sum = |sums: &[&RawDocument], of: &str| sums.first().map_or(Ok(0), |sums| sums.number(of));
+    Ok(PatientCounts {
+        diagnoses: sum(&diagnoses, "diagnoses")?,
+        images: sum(&diagnoses, "images")?,
+        reports: sum(&diagnoses, "reports")?,
+        transactions: sum(&charges, "charges")?,
+    })
 }
 
 /// The patient, with the sums of what is counted.

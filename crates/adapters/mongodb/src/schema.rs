@@ -90,7 +90,7 @@ impl Index {
         self.keys.iter().map(|(field, direction)| ((*field).to_owned(), (*direction).into())).collect()
     }
 
-    fn model(&self) -> IndexModel {
+    pub(crate) fn model(&self) -> IndexModel {
         let mut options = IndexOptions::default();
         options.name = Some(self.name.to_owned());
         let having = |field: &str| Some(doc! { field: { "$exists": true } });

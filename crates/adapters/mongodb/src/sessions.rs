@@ -192,7 +192,7 @@ pub(crate) async fn end_all(
     transaction.delete(&CHALLENGES, doc! { "account": id(account) }).await.map(|_| ())
 }
 
-fn session(found: &RawDocument) -> Result<Session, StoreError> {
+pub(crate) fn session(found: &RawDocument) -> Result<Session, StoreError> {
     Ok(Session {
         id: found.id("_id")?,
         account: found.id("account")?,

@@ -31,6 +31,11 @@ mod import {
     infirmary_workflows::import_laws!(store);
 }
 
+mod inspection {
+    use super::store;
+    infirmary_workflows::inspection_laws!(store);
+}
+
 mod restrictions {
     use super::store;
     infirmary_workflows::restriction_laws!(store);

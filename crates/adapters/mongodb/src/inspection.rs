@@ -1,0 +1,138 @@
+//! What must hold among the documents. A verification reads all of them: each collection by cursors, of which a batch is in
+//! memory at a time, and what belongs together in one order, so that it is put together as it comes.
+//!
+//! An answer is of the moment of its first query as long as the server keeps what was then, which is five minutes unless it
+//! is told otherwise (`minSnapshotHistoryWindowInSeconds`); then it is refused. Indexes are as they are.
+
+mod books;
+mod completeness;
+mod flaws;
+mod histories;
+mod ordered;
+mod references;
+mod shape;
+mod storage;
+mod trail;
+
+use async_trait::async_trait;
+use infirmary_kernel::StoreError;
+use infirmary_workflows::{Flaw, HouseCounts, Inspection, NamedObject, ObjectOwner, RecordLaw};
+use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use uuid::Uuid;
+
+use self::flaws::Flaws;
+use crate::{
+    MongoStore,
+    documents::{Fields, number, uuid},
+    objects::object,
+    reads::{Query, Snapshot},
+    schema::{ACCOUNTS, AUDIT, CHARGES, Collection, DIAGNOSES, IMAGES, PATIENTS, PAYMENTS, REFUNDS, REPORTS, STUDIES},
+};
+
+#[async_trait]
+impl Inspection for MongoStore {
+    async fn flaws(&self, law: RecordLaw, most: usize) -> Result<Vec<Flaw>, StoreError> {
+        let mut flaws = Flaws::at_most(most);
+        if law == RecordLaw::Shape {
+            shape::find(self, &mut flaws).await?;
+            return Ok(flaws.found());
+        }
+        let mut snapshot = self.snapshot().await?;
+        match law {
+            RecordLaw::Storage => storage::find(&mut snapshot, &mut flaws).await?,
+            RecordLaw::Shape | RecordLaw::References => references::find(&mut snapshot, &mut flaws).await?,
+            RecordLaw::Histories => histories::find(&mut snapshot, &mut flaws).await?,
+            RecordLaw::Completeness => completeness::find(&mut snapshot, &mut flaws).await?,
+            RecordLaw::House => books::find(&mut snapshot, &mut flaws).await?,
+            RecordLaw::Trail => trail::find(&mut snapshot, &mut flaws).await?,
+        }
+        Ok(flaws.found())
+    }
+
+    async fn objects(&self, after: Option<ObjectOwner>, most: usize) -> Result<Vec<NamedObject>, StoreError> {
+        let (image, report) = match after {
+            None => (Some(Uuid::nil()), Uuid::nil()),
+            Some(ObjectOwner::Image(id)) => (Some(id.as_uuid()), Uuid::nil()),
+            Some(ObjectOwner::Report(id)) => (None, id.as_uuid()),
+        };
+        let after = |id: Uuid, limit: usize| {
+            let filter = doc! { "_id": { "$gt": uuid(id) } };
+            Query { filter, sort: doc! { "_id": 1 }, limit, index: "_id" }
+        };
+        let mut snapshot = self.snapshot().await?;
+        let mut objects = Vec::new();
+        if let Some(image) = image {
+            for found in snapshot.find(&IMAGES, after(image, most)).await? {
+                objects.push(named(&found, ObjectOwner::Image(found.id("_id")?))?);
+            }
+        }
+        if objects.len() < most {
+            for found in snapshot.find(&REPORTS, after(report, most - objects.len())).await? {
+                objects.push(named(&found, ObjectOwner::Report(found.id("_id")?))?);
+            }
+        }
+        Ok(objects)
+    }
+
+    async fn known(&self, owners: &[ObjectOwner]) -> Result<Vec<ObjectOwner>, StoreError> {
+        let (mut images, mut reports) = (Vec::new(), Vec::new());
+        for owner in owners {
+            match owner {
+                ObjectOwner::Image(id) => images.push(uuid(id.as_uuid())),
+                ObjectOwner::Report(id) => reports.push(uuid(id.as_uuid())),
+            }
+        }
+        let mut known = Vec::new();
+        for found in self.find_all(&IMAGES, images).await? {
+            known.push(ObjectOwner::Image(found.id("_id")?));
+        }
+        for found in self.find_all(&REPORTS, reports).await? {
+            known.push(ObjectOwner::Report(found.id("_id")?));
+        }
+        Ok(known)
+    }
+
+    async fn counts(&self) -> Result<HouseCounts, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let (images, bytes_of_images) = count(&mut snapshot, &IMAGES).await?;
+        let (reports, bytes_of_reports) = count(&mut snapshot, &REPORTS).await?;
+        Ok(HouseCounts {
+            accounts: count(&mut snapshot, &ACCOUNTS).await?.0,
+            patients: count(&mut snapshot, &PATIENTS).await?.0,
+            studies: count(&mut snapshot, &STUDIES).await?.0,
+            images,
+            diagnoses: count(&mut snapshot, &DIAGNOSES).await?.0,
+            reports,
+            charges: count(&mut snapshot, &CHARGES).await?.0,
+            payments: count(&mut snapshot, &PAYMENTS).await?.0,
+            refunds: count(&mut snapshot, &REFUNDS).await?.0,
+            audit_entries: count(&mut snapshot, &AUDIT).await?.0,
+            object_bytes: bytes_of_images + bytes_of_reports,
+        })
+    }
+}
+
+impl MongoStore {
+    /// Those of the ids that are there.
+    async fn find_all(&self, collection: &Collection, ids: Vec<Bson>) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (limit, filter) = (ids.len(), doc! { "_id": { "$in": ids } });
+        self.find(collection, Query { filter, sort: doc! {}, limit, index: "_id" }).await
+    }
+}
+
+fn named(found: &RawDocument, owner: ObjectOwner) -> Result<NamedObject, StoreError> {
+    Ok(NamedObject { owner, object: object(found)? })
+}
+
+/// How many there are, and the bytes of their objects.
+async fn count(snapshot: &mut Snapshot<'_>, collection: &Collection) -> Result<(u64, u64), StoreError> {
+    let all: Document = doc! { "_id": Bson::Null, "count": { "$sum": number(1) }, "bytes": { "$sum": "$bytes" } };
+    let counted = snapshot.walk(collection, "every document is counted", vec![doc! { "$group": all }]).await?;
+    match counted.first() {
+        Some(counted) => Ok((counted.number("count")?, counted.number("bytes")?)),
+        None => Ok((0, 0)),
+    }
+}

@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+
+use futures_util::TryStreamExt;
+use infirmary_kernel::StoreError;
+use mongodb::{
+    IndexModel,
+    bson::{Bson, Document, RawDocumentBuf, doc},
+};
+
+use super::{
+    flaws::Flaws,
+    ordered::{BATCH_DOCUMENTS, Of, Ordered},
+};
+use crate::{
+    MongoStore, patients,
+    reads::{Query, Snapshot},
+    schema::{COLLECTIONS, Collection, PATIENT_WORDS, PATIENTS},
+    store::answered,
+};
+
+/// Compares with what this version makes at start; and the index of words, which is kept by hand, with the patients.
+pub(super) async fn find(store: &MongoStore, flaws: &mut Flaws) -> Result<(), StoreError> {
+    let names = answered(async { store.database().list_collection_names().await }).await?;
+    for collection in COLLECTIONS {
+        // One without indexes comes to be with its first document.
+        let found = match names.iter().any(|name| name == collection.name) {
+            true => indexes(store, collection).await?,
+            false => BTreeMap::new(),
+        };
+        for index in collection.indexes {
+            let record = format!("index {} of {}", index.name, collection.name);
+            match found.get(index.name) {
+                None => flaws.add_part(record, "it is not there"),
+                Some(shape) if *shape != self::shape(&index.model()) => {
+                    flaws.add_part(record, "it is another one than this version makes");
+                }
+                Some(_) => {}
+            }
+        }
+        for name in found.keys().filter(|name| *name != "_id_") {
+            if collection.indexes.iter().all(|index| index.name != name) {
+                flaws.add_part(format!("index {name} of {}", collection.name), "it is none of this version");
+            }
+        }
+    }
+    for name in names.iter().filter(|name| !name.starts_with("system.")) {
+        if COLLECTIONS.iter().all(|collection| collection.name != name) {
+            flaws.add_part(format!("collection {name}"), "it is none of this version");
+        }
+    }
+    let mut snapshot = store.snapshot().await?;
+    words(&mut snapshot, flaws).await
+}
+
+/// By name.
+async fn indexes(store: &MongoStore, collection: &Collection) -> Result<BTreeMap<String, Document>, StoreError> {
+    let listed = async { store.documents(collection).list_indexes().await?.try_collect::<Vec<IndexModel>>().await };
+    let named = |model: &IndexModel| {
+        let name = model.options.as_ref().and_then(|options| options.name.clone()).unwrap_or_default();
+        (name, shape(model))
+    };
+    Ok(answered(listed).await?.iter().map(named).collect())
+}
+
+/// What makes an index what it is, in one spelling: servers give numbers in any width.
+fn shape(model: &IndexModel) -> Document {
+    let options = model.options.clone().unwrap_or_default();
+    let keys = model.keys.iter().map(|(field, way)| (field.clone(), whole(way)));
+    doc! {
+        "keys": keys.collect::<Document>(),
+        "unique": options.unique.unwrap_or(false),
+        "sparse": options.sparse.unwrap_or(false),
+        "where": options.partial_filter_expression,
+        "after_seconds": options.expire_after.map(|after| after.as_secs() as i64),
+    }
+}
+
+fn whole(number: &Bson) -> Bson {
+    let whole = number.as_i64().or_else(|| number.as_i32().map(i64::from));
+    whole.or_else(|| number.as_f64().map(|number| number as i64)).map_or_else(|| number.clone(), Bson::Int64)
+}
+
+async fn words(snapshot: &mut Snapshot<'_>, flaws: &mut Flaws) -> Result<(), StoreError> {
+    let all = Of { collection: &PATIENTS, index: "_id", key: "_id", filter: Document::new(), fields: &[] };
+    let mut all = Ordered::open(snapshot, all).await?;
+    loop {
+        let mut expected: BTreeMap<Vec<u8>, (uuid::Uuid, Document)> = BTreeMap::new();
+        let mut last = true;
+        while let Some(found) = all.next(snapshot).await?.filter(|_| !flaws.is_full()) {
+            let patient = patients::patient(&found)?;
+            for entry in patients::words_of(&patient) {
+                expected.insert(key(&entry)?, (patient.id.as_uuid(), entry));
+            }
+            if expected.len() >= BATCH_DOCUMENTS as usize {
+                last = false;
+                break;
+            }
+        }
+        let ids: Vec<Bson> = expected.values().filter_map(|(_, entry)| entry.get("_id").cloned()).collect();
+        if !ids.is_empty() {
+            let (limit, filter) = (ids.len(), doc! { "_id": { "$in": ids } });
+            let entries = Query { filter, sort: doc! {}, limit, index: "_id" };
+            for found in snapshot.find(&PATIENT_WORDS, entries).await? {
+                let found = Document::try_from(found).unwrap_or_default();
+                let id = key(&found)?;
+                if expected.get(&id).is_some_and(|(_, entry)| *entry == found) {
+                    expected.remove(&id);
+                }
+            }
+        }
+        for (patient, _) in expected.into_values() {
+            flaws.add("patient", patient, "an entry of it in the index of words is missing, or another one");
+        }
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+fn key(entry: &Document) -> Result<Vec<u8>, StoreError> {
+    let id = doc! { "_id": entry.get("_id") };
+    let bytes = RawDocumentBuf::try_from(&id).map(RawDocumentBuf::into_bytes);
+    bytes.map_err(|_| StoreError::Corrupt { reason: "an entry of the index of words has no id".to_owned() })
+}

@@ -120,8 +120,9 @@ pub async fn run(config: &Config, convert: Convert) -> Result<(), CommandError> 
             let from = wiring::store_to_convert(&ends.from, false).await?;
             let to = wiring::store_to_convert(&ends.to, true).await?;
             // Both for this process alone, from beginning to end.
-            let moved = to.alone().once(move_house(&from, &to, &ends, objects.as_ref(), accept));
-            let moved = from.alone().once(async { moved.await.map_err(|error| not_alone(&ends.to, error))? }).await;
+            let (alone_at_from, alone_at_to) = (from.alone(), to.alone());
+            let moved = Box::pin(alone_at_to.once(move_house(&from, &to, &ends, objects.as_ref(), accept)));
+            let moved = alone_at_from.once(async { moved.await.map_err(|error| not_alone(&ends.to, error))? }).await;
             moved.map_err(|error| not_alone(&ends.from, error))?
         }
     }
@@ -145,7 +146,7 @@ async fn move_house(
         Some(objects) => Some(copy_objects(from, objects, accept).await?),
         None => None,
     };
-    let mut shown = Shown::new();
+    let mut shown = Shown::default();
     let converted = house.run(id, &mut shown).await;
     shown.clear();
     let converted = converted?;
@@ -174,7 +175,7 @@ async fn copy_objects(rows: &Stores, objects: &Ends, accept: bool) -> Result<Cop
     to.check().await.map_err(StartError::Objects)?;
     let copying =
         ConvertObjects { inspection: rows.converted().inspection, from: wiring::objects_to_read(&objects.from)?, to };
-    let mut shown = Shown::new();
+    let mut shown = Shown::default();
     let copied = copying.run(&mut shown).await;
     shown.clear();
     let copied = copied.map_err(CommandError::use_case)?;

@@ -61,7 +61,7 @@ pub async fn verify(inspected: &Inspected, exported: &[Head], stray_age: Duratio
         currency: inspected.currency,
         stray_age,
     };
-    let mut shown = Shown::new();
+    let mut shown = Shown::default();
     let verified = house.run(exported, &mut shown).await;
     shown.clear();
     verified.map_err(CommandError::use_case)
@@ -99,11 +99,13 @@ pub struct Shown {
     bar: ProgressBar,
 }
 
-impl Shown {
-    pub fn new() -> Self {
+impl Default for Shown {
+    fn default() -> Self {
         Self { bar: ProgressBar::no_length() }
     }
+}
 
+impl Shown {
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }

@@ -2,8 +2,9 @@
 //! next one telling. Whoever can rewrite all entries from one on can make a chain that holds by itself: against that, and
 //! against a tail cut off, a [`Head`] is exported to a place they cannot write.
 //!
-//! A store with one writer has one chain. Where many write at once each would wait for the one before it, so such a store
-//! has several chains; every minute a [root](crate::root) closes them all at once, and its head is what is exported.
+//! A store with one writer writes one chain, number 0. Where many write at once each would wait for the one before it, so such
+//! a store writes several others; every minute a [root](crate::root) closes all that there are at once, and its head is what is
+//! exported. A house that was moved has chains of both kinds, as they were.
 
 use std::{collections::VecDeque, fmt, str::FromStr};
 
@@ -19,7 +20,7 @@ use crate::{
 pub struct ChainId(u16);
 
 impl ChainId {
-    /// Of a log that has one.
+    /// Of a store that writes one.
     pub const ONLY: Self = Self(0);
 
     pub const fn new(number: u16) -> Self {

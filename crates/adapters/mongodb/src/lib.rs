@@ -12,7 +12,8 @@
 //!   touch, since snapshots do not see each other.
 //! - Every query has an index, which queries for more than one document name (`plans.rs` looks, in tests).
 //! - Nothing that a client sent becomes an operator or the name of a field: it is a value.
-//! - Documents that belong to a patient have the patient's id, so that they can be sharded by it.
+//! - Documents that belong to a patient have the patient's id, and their laws of uniqueness begin with it: so they can be
+//!   sharded by it.
 
 mod accounts;
 mod attempts;

@@ -109,7 +109,7 @@ fn in_detail(sought: DiagnosisId) -> Vec<Document> {
         with("confirmed_by", &ACCOUNTS, ("confirmed.by", "_id"), only(&["name"])),
         with("studies", &STUDIES, ("study", "_id"), Vec::new()),
         with_images_of("study"),
-        // By the study, of a diagnosis without one those by hand would be found.
+        // By the diagnosis: one without a study would be given the charges that have none.
         with("charges", &CHARGES, ("_id", "diagnosis"), of_study),
         with("reports", &REPORTS, ("_id", "diagnosis"), newest),
     ]
@@ -152,13 +152,14 @@ impl Beside {
             doc! { "$group": { "_id": "$diagnosis", "newest": { "$first": "$$ROOT" } } },
             doc! { "$replaceRoot": { "newRoot": "$newest" } },
         ];
-        let also = async |collection, query, then| snapshot.also_through(collection, query, Vec::new(), then).await;
+        // Five of these futures are too large to be carried about.
+        let also = |collection, query, kept, then| Box::pin(snapshot.also_through(collection, query, kept, then));
         let (patients, authors, studies, images, reports) = try_join5(
-            also(&PATIENTS, with_ids(patients), only(&["name"])),
-            also(&ACCOUNTS, with_ids(authors), only(&["name"])),
-            also(&STUDIES, with_ids(studies), only(&["modality"])),
-            also(&IMAGES, images, shown),
-            snapshot.also_through(&REPORTS, reports_on(diagnoses), newest, Vec::new()),
+            also(&PATIENTS, with_ids(patients), Vec::new(), only(&["name"])),
+            also(&ACCOUNTS, with_ids(authors), Vec::new(), only(&["name"])),
+            also(&STUDIES, with_ids(studies), Vec::new(), only(&["modality"])),
+            also(&IMAGES, images, Vec::new(), shown),
+            also(&REPORTS, reports_on(diagnoses), newest, Vec::new()),
         )
         .await?;
         Ok(Self {

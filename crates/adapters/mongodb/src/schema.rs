@@ -193,8 +193,6 @@ pub(crate) static IMAGES: Collection =
 
 /// What it says (`disease`, `findings`, `conditions`) lies beside the rest. `updated` and `confirmed` say `by` and `at`;
 /// `amendment` and `retraction` the `reason`, too. `turns` counts the transactions that depend on its version.
-///
-/// Laws of what belongs to a patient have the patient first: so such a collection can be sharded by it.
 pub(crate) static DIAGNOSES: Collection = Collection {
     name: "diagnoses",
     indexes: &[

@@ -193,6 +193,30 @@ async fn what_another_hand_has_written_is_found_and_named() {
     }
 }
 
+/// They are gone through by a thousand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_is_found_whosever_of_many_patients_it_is() {
+    let Some((store, database)) = testing::store().await else { return };
+    let uuid = |number: u128| Binary { subtype: BinarySubtype::Uuid, bytes: number.to_be_bytes().to_vec() };
+    let client = database.client().await;
+    let patients = (1..=2_500).map(|number| doc! { "_id": uuid(number), "mrn": number as i64 });
+    client.collection::<Document>("patients").insert_many(patients).await.unwrap();
+    // Of the first and the last of each thousand, of those about them, and of somebody beyond the registry.
+    let owing = [1, 2, 999, 1_000, 1_001, 1_999, 2_000, 2_001, 2_500, u128::MAX];
+    let charges = owing.map(|patient| {
+        doc! {
+            "_id": uuid(patient), "patient": uuid(patient), "amount": 100_i64, "currency": "USD",
+            "paid": 0_i64, "refunded": 0_i64, "outstanding": 100_i64, "status": "open",
+        }
+    });
+    client.collection::<Document>("charges").insert_many(charges).await.unwrap();
+    let expected = owing.map(|record| Discrepancy { law: BookLaw::OneCurrency, record: Uuid::from_u128(record) });
+    let mut found = store.discrepancies(CURRENCY, 100).await.unwrap();
+    found.sort_by_key(|found| found.record);
+    assert_eq!(found, expected);
+    assert_eq!(store.discrepancies(CURRENCY, 7).await.unwrap().len(), 7);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_at_two_processes_take_all_of_a_charge_and_never_more() {
     let Some((one, database)) = testing::store().await else { return };

@@ -161,13 +161,14 @@ impl Beside {
             doc! { "$group": { "_id": "$diagnosis", "newest": { "$first": "$$ROOT" } } },
             doc! { "$replaceRoot": { "newRoot": "$newest" } },
         ];
-        let also = async |collection, query, then| snapshot.also_through(collection, query, Vec::new(), then).await;
+        // Each is large, and a future is moved now and then.
+        let also = |collection, query, then| Box::pin(snapshot.also_through(collection, query, Vec::new(), then));
         let (patients, authors, studies, images, reports) = try_join5(
             also(&PATIENTS, with_ids(patients), only(&["name"])),
             also(&ACCOUNTS, with_ids(authors), only(&["name"])),
             also(&STUDIES, with_ids(studies), only(&["modality"])),
             also(&IMAGES, images, shown),
-            snapshot.also_through(&REPORTS, reports_on(diagnoses), newest, Vec::new()),
+            Box::pin(snapshot.also_through(&REPORTS, reports_on(diagnoses), newest, Vec::new())),
         )
         .await?;
         Ok(Self {

@@ -16,6 +16,7 @@
 //!   sharded by it.
 
 mod accounts;
+mod address;
 mod attempts;
 mod audit;
 mod care_teams;
@@ -31,6 +32,7 @@ mod imaging;
 mod import;
 mod inspection;
 mod invitations;
+mod key_check;
 mod leases;
 mod messages;
 mod objects;
@@ -52,6 +54,7 @@ mod transaction;
 mod workflows;
 mod writes;
 
+pub use address::Address;
 pub use commands::Commands;
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use store::{MongoStore, OpenError};

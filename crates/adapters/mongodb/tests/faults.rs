@@ -15,6 +15,7 @@ use infirmary_kernel::{
 };
 use infirmary_mongodb::{MongoStore, testing};
 use infirmary_patients::{Patient, PatientStore, RegisteredPatient, testing::patient};
+use infirmary_workflows::{ImportedId, ImportedRecord, Importer, testing::import_laws::records_of};
 use mongodb::bson::{Document, doc};
 
 /// What the server does to a command.
@@ -381,10 +382,8 @@ async fn of_a_payment_at_the_desk_and_an_imported_one_at_once_one_is_taken() {
         let imported = batch.remove(payment);
         one.import(batch).await.unwrap();
         let ImportedRecord::Payment(payment) = &imported.record else { panic!("no payment") };
-        let desk = TakenPayment {
-            payment: Payment { id: fresh_id(), ..payment.clone() },
-            trail: trail(Action::PAYMENT_TAKE),
-        };
+        let desk =
+            TakenPayment { payment: Payment { id: fresh_id(), ..payment.clone() }, trail: trail(Action::PAYMENT_TAKE) };
         let (desk, import) =
             futures_util::future::join(other.take_payment(desk), one.import(vec![imported.clone()])).await;
         match (&desk, &import) {

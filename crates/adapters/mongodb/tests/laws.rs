@@ -21,6 +21,11 @@ mod registry {
     infirmary_workflows::registry_laws!(store);
 }
 
+mod key_check {
+    use super::store;
+    infirmary_kernel::key_check_laws!(store);
+}
+
 mod records {
     use super::store;
     infirmary_workflows::record_laws!(store);

@@ -12,6 +12,7 @@ mod financials;
 mod form;
 mod legacy;
 mod messages;
+mod on_mongodb;
 mod patients;
 mod reports;
 mod restricted;

@@ -55,7 +55,7 @@ impl House {
         let mut settings = self.settings.clone();
         settings.push(("INFIRMARY_DATA_DIR", self.app.folder.path().to_str().unwrap().to_owned()));
         let config = Config::from_variables(settings.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        let inspected = wiring::inspect(&config.unwrap()).unwrap();
+        let inspected = wiring::inspect(&config.unwrap()).await.unwrap();
         verify(&inspected, &[], stray_age).await.unwrap().findings as u64
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod dart;
 pub mod old_house;
+pub mod store;
 
 use std::{
     net::SocketAddr,
@@ -25,6 +26,8 @@ use reqwest::{Client, Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::store::Store;
+
 /// The least that bcrypt takes: tests sign in a lot, and what a password costs is tested where passwords are hashed.
 const TEST_HASH_COST: HashCost = HashCost(4);
 pub const PASSWORD: &str = "seven quiet herons at dusk";
@@ -35,6 +38,7 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub client: Client,
     pub folder: TempDir,
+    pub store: Store,
     /// The clock that the server goes by, of one that was started on a clock of its own.
     pub clock: Option<Arc<ManualClock>>,
     /// What the house has to tell outside. Nobody sends it, unless the server was started to.
@@ -98,7 +102,9 @@ impl TestApp {
         sending: bool,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path(), settings);
+        let store = Store::new(folder.path());
+        let address = store.address();
+        let config = config(folder.path(), &[[("INFIRMARY_STORE", address.as_str())].as_slice(), settings].concat());
         let (started, has_started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             rt::System::new().block_on(async move {
@@ -127,6 +133,7 @@ impl TestApp {
             address,
             client: Client::new(),
             folder,
+            store,
             clock,
             outbox,
             gate,
@@ -160,11 +167,7 @@ impl TestApp {
 
     /// The codes that wait to be sent to the phone, oldest first: what its holder would read. No worker sends in a test.
     pub fn codes(&self, phone: &str) -> Vec<String> {
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let database = rusqlite::Connection::open_with_flags(self.folder.path().join("infirmary.db"), flags).unwrap();
-        let mut find =
-            database.prepare("SELECT code FROM messages WHERE recipient = ? ORDER BY created_at, id").unwrap();
-        find.query_map([phone], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        self.store.codes(phone)
     }
 
     /// The last code that was sent to the phone.

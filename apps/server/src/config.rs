@@ -8,6 +8,7 @@ use std::{
 
 use infirmary_auth::{CallingCode, CodePolicy, FactorPolicy};
 use infirmary_kernel::{Currency, ObjectKey};
+use infirmary_mongodb::Address;
 use infirmary_objects::{BucketLimits, BucketSettings, Service};
 use secrecy::SecretString;
 
@@ -77,10 +78,11 @@ pub struct Webhook {
     pub verify_token: SecretString,
 }
 
-/// Where rows are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where rows are kept. The address of a database is shown without what it has of secrets.
+#[derive(Debug, Clone)]
 pub enum StoreUrl {
     Sqlite(PathBuf),
+    MongoDb(Address),
 }
 
 /// Where bytes are kept.
@@ -209,7 +211,7 @@ impl Config {
             listen,
             store: match given("INFIRMARY_STORE") {
                 None => StoreUrl::Sqlite(data_dir.join("infirmary.db")),
-                Some(url) => StoreUrl::Sqlite(path_of("INFIRMARY_STORE", url, "sqlite:", &data_dir, "infirmary.db")?),
+                Some(url) => store_of(url, &data_dir)?,
             },
             objects,
             secrets_dir: given("INFIRMARY_SECRETS_DIR").map_or_else(|| data_dir.join("secrets"), PathBuf::from),
@@ -446,6 +448,16 @@ fn http_url(name: &'static str, value: &str) -> Result<String, ConfigError> {
     }
 }
 
+/// A file, or a database of MongoDB. A refused address is not repeated: it may hold a password.
+fn store_of(url: &str, data_dir: &Path) -> Result<StoreUrl, ConfigError> {
+    const NAME: &str = "INFIRMARY_STORE";
+    if url.starts_with("mongodb:") || url.starts_with("mongodb+srv:") {
+        let refused = |error: infirmary_mongodb::OpenError| ConfigError::Refused { name: NAME, why: error.to_string() };
+        return Address::parse(url).map(StoreUrl::MongoDb).map_err(refused);
+    }
+    path_of(NAME, url, "sqlite:", data_dir, "infirmary.db").map(StoreUrl::Sqlite)
+}
+
 /// A folder, or a bucket with what all keys begin with.
 fn objects_of(url: &str, data_dir: &Path) -> Result<ObjectsUrl, ConfigError> {
     const NAME: &str = "INFIRMARY_OBJECTS";
@@ -487,7 +499,7 @@ fn path_of(
 ) -> Result<PathBuf, ConfigError> {
     let refusal = || ConfigError::Refused {
         name,
-        why: format!("give {scheme} or {scheme}///an/absolute/path; other places are not served by this version"),
+        why: format!("give {scheme}, {scheme}///an/absolute/path, or another address of those in .env.example"),
     };
     let path = url.strip_prefix(scheme).ok_or_else(refusal)?;
     let path = path.strip_prefix("//").unwrap_or(path);
@@ -512,10 +524,23 @@ mod tests {
     fn nothing_set_is_one_machine_on_its_own_disk() {
         let config = config(&[("PATH", "/bin")]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.store, StoreUrl::Sqlite("./data/infirmary.db".into()));
+        assert!(matches!(&config.store, StoreUrl::Sqlite(path) if path == Path::new("./data/infirmary.db")));
         assert_eq!(config.objects, ObjectsUrl::File("./data/objects".into()));
         assert_eq!(config.public_url, "http://127.0.0.1:8080");
         assert_eq!(config.currency, Currency::GBP);
+    }
+
+    #[test]
+    fn rows_may_be_in_a_database_whose_password_is_not_shown() {
+        let url = "mongodb+srv://infirmary:seven%20herons@cluster.example.org/house?authSource=admin";
+        let given = config(&[("INFIRMARY_STORE", url)]).unwrap();
+        let printed = format!("{given:?}");
+        assert!(printed.contains("mongodb+srv://cluster.example.org/house"), "{printed}");
+        for refused in ["mongodb:/herons", "mongodb://infirmary:herons@", "mongodb://h/?maxPoolSize=herons"] {
+            let refused = config(&[("INFIRMARY_STORE", refused)]).unwrap_err().to_string();
+            assert!(refused.contains("mongodb://host") && !refused.contains("herons"), "{refused}");
+        }
+        assert!(!printed.contains("herons"), "{printed}");
     }
 
     #[test]

@@ -23,17 +23,18 @@ use infirmary_financials::{
 };
 use infirmary_imaging::{ImageReader, ImageStore, Previews, ReceiveImage};
 use infirmary_kernel::{
-    Clock, Confidentiality, Currency, Entropy, Gate, House, IdSource, Invalid, Journal, Leases, Objects, PostalAddress,
-    Readiness, Receipts, ShortText, Signer, StoreError, Sweep,
+    Clock, Confidentiality, Currency, Entropy, Gate, House, IdSource, Invalid, Journal, KeyCheck, Leases, Objects,
+    PostalAddress, Readiness, Receipts, ShortText, Signer, StoreError, Sweep,
 };
 use infirmary_messaging::{
     DeliverMessages, DeliveryWebhook, MessageLog, MessageSender, Outbox, RecordDeliveries, RetryMessage,
 };
+use infirmary_mongodb::MongoStore;
 use infirmary_objects::{BucketObjects, DiskObjects};
 use infirmary_patients::{CareTeamStore, PatientStore};
 use infirmary_pdf::{PdfGuard, TypstPress};
 use infirmary_reports::{PdfInspector, ReceivePdf, ReportStore, Typesetter};
-use infirmary_sqlite::{OpenError, SqliteStore};
+use infirmary_sqlite::SqliteStore;
 use infirmary_system::{
     BcryptHasher, DEFAULT_BCRYPT_COST, GivenSecrets, HmacSigner, JwtTokens, Keyring, KeyringError, LogSender,
     OsEntropy, PEPPER_FILE, StandingJwt, SystemClock, SystemIds, TotpAuthenticators,
@@ -76,7 +77,9 @@ pub enum StartError {
     #[error("the folder {folder} cannot be made")]
     Folder { folder: PathBuf, source: io::Error },
     #[error(transparent)]
-    Store(#[from] OpenError),
+    Sqlite(#[from] infirmary_sqlite::OpenError),
+    #[error(transparent)]
+    MongoDb(#[from] infirmary_mongodb::OpenError),
     #[error("the objects cannot be opened")]
     Objects(#[source] StoreError),
     #[error(transparent)]
@@ -87,7 +90,15 @@ pub enum StartError {
         "the database {database} is there, but not its secrets in {secrets}: with new ones, every password would be wrong; \
          bring them back from where they were copied to"
     )]
-    SecretsGone { database: PathBuf, secrets: PathBuf },
+    SecretsGone { database: String, secrets: PathBuf },
+    #[error(
+        "the secrets in {secrets} are not those that the database {database} was begun with: with another pepper.key every \
+         password would be wrong, and with another signing.key every session and link; put in their place what a machine \
+         has on which this house is served, or what was copied from there"
+    )]
+    SecretsDiffer { database: String, secrets: PathBuf },
+    #[error("it cannot be told whether the secrets are those that the database was begun with")]
+    KeyCheck(#[source] StoreError),
     #[error("WhatsApp cannot be set up")]
     WhatsAppToken(#[source] TokenError),
     #[error("{0}")]
@@ -110,13 +121,10 @@ pub struct Wired {
     pub create_admin: CreateAdmin,
     pub background: Background,
     pub outbox: Arc<dyn Outbox>,
-    pub store: SqliteStore,
-    pub objects: Arc<dyn Objects>,
 }
 
-/// What a verification or a backup works with: stores that are there, opened to be read.
+/// What a verification works with: stores that are there, opened to be read.
 pub struct Inspected {
-    pub store: SqliteStore,
     pub inspection: Arc<dyn Inspection>,
     pub ledger: Arc<dyn LedgerQueries>,
     pub log: Arc<dyn AuditLog>,
@@ -126,18 +134,32 @@ pub struct Inspected {
 }
 
 /// Makes nothing and changes nothing; a server may be at work meanwhile. Needs no secrets.
-pub fn inspect(config: &Config) -> Result<Inspected, StartError> {
-    let StoreUrl::Sqlite(path) = &config.store;
-    let store = SqliteStore::open_to_read(path, 1)?;
-    let objects: Arc<dyn Objects> = match &config.objects {
+pub async fn inspect(config: &Config) -> Result<Inspected, StartError> {
+    choose_tls_provider();
+    let stores = Stores::open_to_read(config, 1).await?;
+    Ok(stores.inspected(objects_to_read(config)?, config.currency))
+}
+
+/// Whether there is a house already.
+pub async fn is_begun(config: &Config) -> Result<bool, StartError> {
+    match &config.store {
+        StoreUrl::Sqlite(path) => Ok(path.exists()),
+        StoreUrl::MongoDb(_) => match Stores::open_to_read(config, 1).await {
+            Ok(_) => Ok(true),
+            Err(StartError::MongoDb(infirmary_mongodb::OpenError::Absent { .. })) => Ok(false),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+pub fn objects_to_read(config: &Config) -> Result<Arc<dyn Objects>, StartError> {
+    Ok(match &config.objects {
         ObjectsUrl::File(folder) => Arc::new(DiskObjects::open_to_read(folder).map_err(StartError::Objects)?),
         ObjectsUrl::Bucket(settings) => {
-            choose_tls_provider();
             let connected = BucketObjects::connect(settings, &staging_of(config), Arc::new(OsEntropy));
             Arc::new(connected.map_err(StartError::Objects)?)
         }
-    };
-    Ok(inspected(store, objects, config.currency))
+    })
 }
 
 /// For uploads on their way to a bucket, and for what comes back from it to be read as a file.
@@ -159,19 +181,6 @@ async fn open_objects(config: &Config) -> Result<Arc<dyn Objects>, StartError> {
     Ok(objects)
 }
 
-pub fn inspected(store: SqliteStore, objects: Arc<dyn Objects>, currency: Currency) -> Inspected {
-    let shared = Arc::new(store.clone());
-    Inspected {
-        store,
-        inspection: shared.clone(),
-        ledger: shared.clone(),
-        log: shared,
-        objects,
-        clock: Arc::new(SystemClock),
-        currency,
-    }
-}
-
 /// What an import works with.
 pub struct Importing {
     pub importer: Arc<dyn Importer>,
@@ -190,27 +199,20 @@ pub struct Importing {
 /// is one.
 pub async fn importing(config: &Config, dry_run_in: Option<&Path>) -> Result<Importing, StartError> {
     choose_tls_provider();
-    let StoreUrl::Sqlite(path) = &config.store;
-    let (store, objects) = match dry_run_in {
-        None => {
-            make_private_folder(&config.data_dir)?;
-            if path.exists() && !config.secrets_dir.join(PEPPER_FILE).exists() {
-                return Err(StartError::SecretsGone { database: path.clone(), secrets: config.secrets_dir.clone() });
-            }
-            // Made now, if this is the beginning of the house.
-            Keyring::open(&config.secrets_dir, &GivenSecrets::default())?;
-            (SqliteStore::open(path, config.workers)?, open_objects(config).await?)
-        }
+    let (stores, objects) = match dry_run_in {
+        None => (open_house(config).await?.0, open_objects(config).await?),
         Some(folder) => {
-            let store = match path.exists() {
-                true => SqliteStore::open_to_read(path, config.workers)?,
-                false => SqliteStore::open(&folder.join("infirmary.db"), config.workers)?,
+            let stores = match is_begun(config).await? {
+                true => Stores::open_to_read(config, config.workers).await?,
+                // As empty as the one that is not there.
+                false => Stores::of(SqliteStore::open(&folder.join("infirmary.db"), config.workers)?),
             };
             let objects = DiskObjects::open(&folder.join("objects")).map_err(StartError::Objects)?;
-            (store, Arc::new(objects) as Arc<dyn Objects>)
+            (stores, Arc::new(objects) as Arc<dyn Objects>)
         }
     };
-    let (stores, currency) = (Stores::of(store.clone()), config.currency);
+    let currency = config.currency;
+    let inspected = stores.inspected(objects.clone(), currency);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let gate =
         Gate::new(stores.journal, stores.receipts, stores.confidentiality, clock, Arc::new(SystemIds::default()));
@@ -234,7 +236,7 @@ pub async fn importing(config: &Config, dry_run_in: Option<&Path>) -> Result<Imp
         },
         entropy: Arc::new(OsEntropy),
         gate,
-        inspected: inspected(store, objects.clone(), currency),
+        inspected,
         objects,
     })
 }
@@ -242,7 +244,8 @@ pub async fn importing(config: &Config, dry_run_in: Option<&Path>) -> Result<Imp
 /// Every store port, by the one technology that the configuration names. The database is the transaction boundary, so
 /// they cannot be mixed.
 #[derive(Clone)]
-struct Stores {
+pub struct Stores {
+    key_check: Arc<dyn KeyCheck>,
     journal: Arc<dyn Journal>,
     receipts: Arc<dyn Receipts>,
     confidentiality: Arc<dyn Confidentiality>,
@@ -271,12 +274,13 @@ struct Stores {
     study_recorder: Arc<dyn StudyRecorder>,
     report_issuer: Arc<dyn ReportIssuer>,
     importer: Arc<dyn Importer>,
+    inspection: Arc<dyn Inspection>,
 }
 
 impl Stores {
-    fn of<S>(store: S) -> Self
+    pub fn of<S>(store: S) -> Self
     where
-        S: Journal + Receipts + Confidentiality + Leases + Sweep + Readiness + Outbox + MessageLog,
+        S: KeyCheck + Journal + Receipts + Confidentiality + Leases + Sweep + Readiness + Outbox + MessageLog,
         S: AccountStore + InvitationStore + SessionStore + AttemptStore + CodeStore + FactorStore,
         S: PatientStore
             + CareTeamStore
@@ -287,10 +291,11 @@ impl Stores {
             + AuditLog
             + Ledger
             + LedgerQueries,
-        S: Overview + Registry + StudyRecorder + ReportIssuer + Importer + 'static,
+        S: Overview + Registry + StudyRecorder + ReportIssuer + Importer + Inspection + 'static,
     {
         let store = Arc::new(store);
         Self {
+            key_check: store.clone(),
             journal: store.clone(),
             receipts: store.clone(),
             confidentiality: store.clone(),
@@ -318,9 +323,60 @@ impl Stores {
             registry: store.clone(),
             study_recorder: store.clone(),
             report_issuer: store.clone(),
-            importer: store,
+            importer: store.clone(),
+            inspection: store,
         }
     }
+
+    /// Of what is there already.
+    async fn open_to_read(config: &Config, readers: usize) -> Result<Self, StartError> {
+        Ok(match &config.store {
+            StoreUrl::Sqlite(path) => Self::of(SqliteStore::open_to_read(path, readers)?),
+            StoreUrl::MongoDb(address) => Self::of(MongoStore::open_to_read(address, Arc::new(OsEntropy)).await?),
+        })
+    }
+
+    pub fn inspected(&self, objects: Arc<dyn Objects>, currency: Currency) -> Inspected {
+        Inspected {
+            inspection: self.inspection.clone(),
+            ledger: self.ledger_queries.clone(),
+            log: self.audit.clone(),
+            objects,
+            clock: Arc::new(SystemClock),
+            currency,
+        }
+    }
+}
+
+/// The store and the secrets that go with it: of the house that is there, or of a new one.
+async fn open_house(config: &Config) -> Result<(Stores, Keyring), StartError> {
+    make_private_folder(&config.data_dir)?;
+    let secrets = || config.secrets_dir.clone();
+    let has_secrets = config.secrets_dir.join(PEPPER_FILE).exists();
+    let open_keyring = || Keyring::open(&config.secrets_dir, &GivenSecrets::default());
+    let (stores, keyring, database) = match &config.store {
+        StoreUrl::Sqlite(path) => {
+            let database = path.display().to_string();
+            if path.exists() && !has_secrets {
+                return Err(StartError::SecretsGone { database, secrets: secrets() });
+            }
+            // Before the file, which would not be opened again without them.
+            let keyring = open_keyring()?;
+            (Stores::of(SqliteStore::open(path, config.workers)?), keyring, database)
+        }
+        StoreUrl::MongoDb(address) => {
+            let (store, database) = (MongoStore::open(address, Arc::new(OsEntropy)).await?, address.to_string());
+            if !has_secrets && store.kept().await.map_err(StartError::KeyCheck)?.is_some() {
+                return Err(StartError::SecretsGone { database, secrets: secrets() });
+            }
+            (Stores::of(store), open_keyring()?, database)
+        }
+    };
+    let own = keyring.check_value();
+    if stores.key_check.keep(own).await.map_err(StartError::KeyCheck)? != own {
+        return Err(StartError::SecretsDiffer { database, secrets: secrets() });
+    }
+    Ok((stores, keyring))
 }
 
 /// The one cryptography of all TLS connections of this process. Clients of HTTPS ask for it when they are made.
@@ -337,15 +393,8 @@ pub async fn wire(config: &Config, hash_cost: HashCost) -> Result<Wired, StartEr
 /// The same by another clock than the machine's.
 pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>) -> Result<Wired, StartError> {
     choose_tls_provider();
-    make_private_folder(&config.data_dir)?;
-    let StoreUrl::Sqlite(path) = &config.store;
-    if path.exists() && !config.secrets_dir.join(PEPPER_FILE).exists() {
-        return Err(StartError::SecretsGone { database: path.clone(), secrets: config.secrets_dir.clone() });
-    }
-    let keyring = Keyring::open(&config.secrets_dir, &GivenSecrets::default())?;
-    let sqlite = SqliteStore::open(path, config.workers)?;
+    let (stores, keyring) = open_house(config).await?;
     let objects = open_objects(config).await?;
-    let stores = Stores::of(sqlite.clone());
 
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let hmac = HmacSigner::new(&keyring.signing);
@@ -635,9 +684,13 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
         gate: gate.clone(),
     };
     let create_admin = CreateAdmin { gate, accounts: stores.accounts, hasher, policy };
-    let strays = SweepObjects { inspection: Arc::new(sqlite.clone()), objects: objects.clone(), clock: clock.clone() };
+    let strays = SweepObjects { inspection: stores.inspection, objects: objects.clone(), clock: clock.clone() };
     let background = Background {
-        jobs: vec![background::sweep_rows(stores.sweep, clock.clone()), background::sweep_objects(strays)],
+        jobs: vec![
+            background::close_audit_log(stores.audit, clock.clone()),
+            background::sweep_rows(stores.sweep, clock.clone()),
+            background::sweep_objects(strays),
+        ],
         alone: Alone {
             leases: stores.leases,
             name: "background",
@@ -646,9 +699,9 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
             pace: Pace::default(),
         },
         courier,
-        objects: objects.clone(),
+        objects,
     };
-    Ok(Wired { app, create_admin, background, outbox: stores.outbox, store: sqlite, objects })
+    Ok(Wired { app, create_admin, background, outbox: stores.outbox })
 }
 
 /// The way out for messages.

@@ -35,6 +35,8 @@ struct Houses {
     old: Database,
     from: String,
     folder: TempDir,
+    /// Where the rows of the new one are, when they are not in a file.
+    to: Option<TestDatabase>,
     _database: TestDatabase,
 }
 
@@ -43,7 +45,8 @@ impl Houses {
     async fn new() -> Option<Self> {
         let database = testing::database()?;
         let old = database.client().await;
-        Some(Self { old, from: database.address.clone(), folder: tempfile::tempdir().unwrap(), _database: database })
+        let (from, folder) = (database.address.clone(), tempfile::tempdir().unwrap());
+        Some(Self { old, from, folder, to: None, _database: database })
     }
 
     fn files(&self) -> PathBuf {
@@ -64,6 +67,7 @@ impl Houses {
         let mut command = Command::new(INFIRMARY);
         command.args(arguments).env_clear().env("INFIRMARY_DATA_DIR", self.data()).current_dir(self.folder.path());
         command.env("INFIRMARY_LISTEN", "127.0.0.1:0").env("INFIRMARY_WORKERS", "1");
+        command.envs(self.to.iter().map(|database| ("INFIRMARY_STORE", &database.address)));
         command
     }
 
@@ -234,6 +238,28 @@ async fn imported_again_there_is_nothing_twice_and_what_is_new_is_taken() {
     assert_eq!((counts(&fourth, "imgs")[1], counts(&fourth, "reports")[1]), (1, 1), "{fourth}");
     assert_eq!((counts(&fourth, "diagnoses")[1], counts(&fourth, "financialsystems")[1]), (0, 0), "{fourth}");
     assert!(fourth.contains("clean:"), "{fourth}");
+}
+
+#[tokio::test]
+async fn a_house_is_taken_over_into_a_database_as_into_a_file() {
+    let Some(mut houses) = Houses::new().await else { return };
+    houses.fill().await;
+    let of_file = houses.imported(&["--dry-run"]);
+    houses.to = testing::database();
+    let (dry, real, again) = (houses.imported(&["--dry-run"]), houses.imported(&[]), houses.imported(&[]));
+    for collection in ["users", "tasks", "imgs", "financialsystems", "reports", "diagnoses", "payments"] {
+        let expected = counts(&of_file, collection);
+        assert_eq!(
+            (counts(&dry, collection), counts(&real, collection)),
+            (expected, expected),
+            "{collection}:\n{real}"
+        );
+    }
+    for collection in ["users", "tasks", "imgs", "financialsystems", "reports", "diagnoses"] {
+        let ([_, added, ..], [_, more, there, ..]) = (counts(&real, collection), counts(&again, collection));
+        assert_eq!((more, there), (0, added), "{collection}:\n{again}");
+    }
+    assert!(real.contains("clean: 6 patients") && again.contains("clean: 6 patients"), "{again}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use infirmary_audit::AuditLog;
 use infirmary_kernel::{Clock, Sweep};
 use infirmary_workflows::SweepObjects;
 use tokio::time::sleep;
@@ -22,6 +23,24 @@ impl Job {
             sleep(self.every).await;
         }
     }
+}
+
+/// How old what no root of the audit log covers may become.
+const CLOSE_EVERY: Duration = Duration::from_secs(60);
+
+/// The chains of the audit log under one head. A log of one chain has nothing to do.
+pub fn close_audit_log(log: Arc<dyn AuditLog>, clock: Arc<dyn Clock>) -> Job {
+    let work = move || -> BoxFuture<'static, ()> {
+        let (log, clock) = (log.clone(), clock.clone());
+        Box::pin(async move {
+            match log.close(clock.now()).await {
+                Ok(head) => tracing::debug!(%head, "closed the audit log"),
+                Err(error) => tracing::warn!(%error, "the audit log could not be closed"),
+            }
+        })
+    };
+    // At once, whoever did it before: else a house whose servers are often started anew would never come to it.
+    Job { first_after: Duration::ZERO, every: CLOSE_EVERY, work: Box::new(work) }
 }
 
 /// Rows past their time.

@@ -13,7 +13,7 @@ use tokio::{sync::watch, time::sleep};
 
 pub use alone::{Alone, Pace};
 pub use courier::Courier;
-pub use jobs::{Job, sweep_objects, sweep_rows};
+pub use jobs::{Job, close_audit_log, sweep_objects, sweep_rows};
 
 pub struct Background {
     pub alone: Alone,

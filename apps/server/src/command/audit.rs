@@ -16,7 +16,7 @@ pub enum Audit {
 
 pub async fn run(config: &Config, audit: Audit) -> Result<(), CommandError> {
     let Audit::Head = audit;
-    let inspected = wiring::inspect(config)?;
+    let inspected = wiring::inspect(config).await?;
     let head = inspected.log.heads().await.map_err(CommandError::use_case)?.exported();
     say(&format!("{} {head}", inspected.clock.now())).map_err(CommandError::output)
 }

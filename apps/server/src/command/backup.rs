@@ -8,16 +8,17 @@ use std::{
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use infirmary_audit::AuditLog;
-use infirmary_kernel::{ObjectKey, Objects};
+use infirmary_kernel::{Clock, ObjectKey, Objects};
 use infirmary_sqlite::{SCHEMA_VERSION, SqliteStore};
+use infirmary_system::SystemClock;
 use infirmary_workflows::Inspection;
 use tempfile::NamedTempFile;
 
 use crate::{
     archive::{self, Manifest, Place, Summary, Writer},
     command::{CommandError, verify::say},
-    config::Config,
-    wiring::{self, Inspected, StartError},
+    config::{Config, StoreUrl},
+    wiring::{self, StartError},
 };
 
 #[derive(Args)]
@@ -37,10 +38,12 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// their rows. So the server may go on meanwhile, and what it writes is in the next backup.
 pub async fn run(config: &Config, backup: Backup) -> Result<(), CommandError> {
     let Backup { file, with_secrets } = backup;
+    let StoreUrl::Sqlite(database) = &config.store else { return Err(CommandError::NotByArchive) };
     if file.try_exists().map_err(|source| CommandError::file(&file, source))? {
         return Err(CommandError::Exists { path: file });
     }
-    let inspected = wiring::inspect(config)?;
+    let store = SqliteStore::open_to_read(database, 1).map_err(StartError::from)?;
+    let objects = wiring::objects_to_read(config)?;
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -57,7 +60,7 @@ pub async fn run(config: &Config, backup: Backup) -> Result<(), CommandError> {
         }
     })?;
     let secrets = if with_secrets { secrets_in(&config.secrets_dir)? } else { Vec::new() };
-    let (partial, summary) = write(&inspected, folder, partial, &secrets).await?;
+    let (partial, summary) = write(&store, &objects, folder, partial, &secrets).await?;
     partial.as_file().sync_all().map_err(failed)?;
     partial.persist_noclobber(&file).map_err(|error| failed(error.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
@@ -86,7 +89,8 @@ pub async fn run(config: &Config, backup: Backup) -> Result<(), CommandError> {
 }
 
 async fn write(
-    inspected: &Inspected,
+    store: &SqliteStore,
+    objects: &Arc<dyn Objects>,
     folder: &Path,
     partial: NamedTempFile,
     secrets: &[PathBuf],
@@ -94,9 +98,9 @@ async fn write(
     let partial_path = partial.path().to_owned();
     let failed = |source| CommandError::file(&partial_path, source);
     let damaged = |source| CommandError::Archive { path: partial_path.clone(), source };
-    let taken_at = inspected.clock.now();
+    let taken_at = SystemClock.now();
     let snapshot = tempfile::Builder::new().prefix(".infirmary-").suffix(".db").tempfile_in(folder).map_err(failed)?;
-    inspected.store.snapshot_into(snapshot.path()).await.map_err(CommandError::use_case)?;
+    store.snapshot_into(snapshot.path()).await.map_err(CommandError::use_case)?;
     // What it names is read from the copy: the database itself goes on.
     let copy = SqliteStore::open_to_read(snapshot.path(), 1).map_err(StartError::from)?;
     let counts = copy.counts().await.map_err(CommandError::use_case)?;
@@ -132,7 +136,7 @@ async fn write(
         let (_local, path) = match Place::parse(&listed.path) {
             Some(Place::Database) => (None, snapshot.path().to_owned()),
             Some(Place::Object(key)) => {
-                let local = local(&inspected.objects, &key).await?;
+                let local = local(objects, &key).await?;
                 let path = local.path().to_owned();
                 (Some(local), path)
             }

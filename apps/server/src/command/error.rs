@@ -32,6 +32,13 @@ pub enum CommandError {
     Exists { path: PathBuf },
     #[error("the house is not empty: {path} is there; restore into another INFIRMARY_DATA_DIR")]
     NotEmpty { path: PathBuf },
+    #[error(
+        "a database of MongoDB is not put into an archive: back it up with `mongodump --oplog` (a snapshot of the disks is \
+         as good) and bring it back with `mongorestore --oplogReplay`; keep old versions in the bucket, or copy the folder \
+         of objects after the database; and keep a copy of the secrets apart. The chapter \"Many machines\" of the \
+         operator's guide has it step by step"
+    )]
+    NotByArchive,
     #[error("{path} is refused")]
     Archive { path: PathBuf, source: ArchiveError },
     #[error("{findings} found that must not be; the standard output has the list")]

@@ -24,7 +24,7 @@ use crate::{
         verify::{self, say},
     },
     config::{Config, ObjectsUrl, StoreUrl},
-    wiring::{self, StartError},
+    wiring::{self, StartError, Stores},
 };
 
 #[derive(Args)]
@@ -41,7 +41,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Unpacks beside where the house is to be, verifies what was unpacked, and only then puts it into its place.
 pub async fn run(config: &Config, restore: Restore) -> Result<(), CommandError> {
     let Restore { file, head } = restore;
-    let StoreUrl::Sqlite(database) = &config.store;
+    let StoreUrl::Sqlite(database) = &config.store else { return Err(CommandError::NotByArchive) };
     let ObjectsUrl::File(objects) = &config.objects else {
         return Err(CommandError::UseCase(
             "an archive is restored to a folder: leave INFIRMARY_OBJECTS out, restore, and copy the folder `objects` to \
@@ -64,12 +64,10 @@ pub async fn run(config: &Config, restore: Restore) -> Result<(), CommandError> 
 
     let archive = File::open(&file).map_err(|source| CommandError::file(&file, source))?;
     let summary = house.unpack(&file, archive).await?;
-    let inspected = wiring::inspected(
-        // An archive of an older version is brought up to date here.
-        SqliteStore::open(&house.0.database.new, 1).map_err(StartError::from)?,
-        Arc::new(DiskObjects::open_to_read(&house.0.objects.new).map_err(StartError::Objects)?),
-        config.currency,
-    );
+    // An archive of an older version is brought up to date here.
+    let store = SqliteStore::open(&house.0.database.new, 1).map_err(StartError::from)?;
+    let objects = DiskObjects::open_to_read(&house.0.objects.new).map_err(StartError::Objects)?;
+    let inspected = Stores::of(store).inspected(Arc::new(objects), config.currency);
     let verified = verify::verify(&inspected, head.as_slice(), Duration::ZERO).await?;
     drop(inspected);
     if verified.findings > 0 {

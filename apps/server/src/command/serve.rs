@@ -5,7 +5,7 @@ use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware, web}
 use crate::{
     background::Stopper,
     command::CommandError,
-    config::Config,
+    config::{Config, ObjectsUrl, StoreUrl},
     http::{self, App, docs, edge, metrics},
     wiring::{self, HashCost, StartError},
 };
@@ -47,6 +47,21 @@ pub async fn run(config: &Config) -> Result<(), CommandError> {
 }
 
 fn warn_of_what_is_not_set_up(config: &Config) {
+    if let StoreUrl::MongoDb(address) = &config.store
+        && !address.is_encrypted()
+    {
+        tracing::warn!(
+            "the connection to the database is not encrypted: records can be read on the way; add tls=true to \
+             INFIRMARY_STORE unless nothing but this house is on that network"
+        );
+    }
+    if let (StoreUrl::MongoDb(_), ObjectsUrl::File(folder)) = (&config.store, &config.objects) {
+        tracing::warn!(
+            folder = %folder.display(),
+            "the bytes of images and reports are in a folder: other machines on this database need the same one, or better \
+             a bucket by INFIRMARY_OBJECTS"
+        );
+    }
     match &config.whatsapp {
         None => tracing::warn!(
             "no sender of messages is set up: one-time codes go to this log, where whoever reads it can use them; \

@@ -41,7 +41,7 @@ impl Verify {
 /// Reads all that is kept, and tells on the standard output what does not hold.
 pub async fn run(config: &Config, verify: Verify) -> Result<(), CommandError> {
     let exported = verify.exported()?;
-    let inspected = wiring::inspect(config)?;
+    let inspected = wiring::inspect(config).await?;
     let verified = self::verify(&inspected, &exported, Duration::from_secs(STRAY_HOURS * 60 * 60)).await?;
     say(&format!("audit head  {}", verified.head)).map_err(CommandError::output)?;
     if verified.findings > 0 {

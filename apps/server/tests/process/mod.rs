@@ -20,7 +20,12 @@ pub struct Server {
 impl Server {
     /// Returns when it listens. What it warns of is written to the standard error of this process.
     pub fn start(data_dir: &Path) -> Self {
-        let mut child = command(data_dir, ["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(data_dir, &[])
+    }
+
+    /// With settings beside the defaults.
+    pub fn start_with(data_dir: &Path, settings: &[(&str, String)]) -> Self {
+        let mut child = command(data_dir, settings, ["serve"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = lines
             .by_ref()
@@ -71,7 +76,16 @@ fn address(line: &str) -> Option<SocketAddr> {
 
 /// Runs the binary to its end, with a text on its standard input.
 pub fn run<'a>(data_dir: &Path, arguments: impl IntoIterator<Item = &'a str>, input: &str) -> Output {
-    let mut child = command(data_dir, arguments)
+    run_with(data_dir, &[], arguments, input)
+}
+
+pub fn run_with<'a>(
+    data_dir: &Path,
+    settings: &[(&str, String)],
+    arguments: impl IntoIterator<Item = &'a str>,
+    input: &str,
+) -> Output {
+    let mut child = command(data_dir, settings, arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -81,7 +95,11 @@ pub fn run<'a>(data_dir: &Path, arguments: impl IntoIterator<Item = &'a str>, in
     child.wait_with_output().unwrap()
 }
 
-fn command<S: AsRef<OsStr>>(data_dir: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+fn command<S: AsRef<OsStr>>(
+    data_dir: &Path,
+    settings: &[(&str, String)],
+    arguments: impl IntoIterator<Item = S>,
+) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_infirmary"));
     // Settings of who runs this are not those of the server that is tried.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("INFIRMARY_")) {
@@ -94,6 +112,7 @@ fn command<S: AsRef<OsStr>>(data_dir: &Path, arguments: impl IntoIterator<Item =
         .env("INFIRMARY_LISTEN", "127.0.0.1:0")
         .env("INFIRMARY_LOG", "info")
         .env("INFIRMARY_LOG_FORMAT", "json")
+        .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
     command
 }

@@ -17,6 +17,7 @@
 #![allow(dead_code, reason = "the stores that use all of it come next")]
 
 mod accounts;
+mod address;
 mod attempts;
 mod audit;
 mod care_teams;
@@ -32,6 +33,7 @@ mod imaging;
 mod import;
 mod inspection;
 mod invitations;
+mod key_check;
 mod leases;
 mod messages;
 mod objects;
@@ -52,6 +54,7 @@ mod transaction;
 mod workflows;
 mod writes;
 
+pub use address::Address;
 pub use commands::Commands;
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use store::{MongoStore, OpenError};

@@ -1,8 +1,9 @@
 //! In debug builds, every query is noted when it is sent for the first time, and the tests ask the server for its plan. One
 //! that walks through a whole collection is as quick as any on the few documents of a test, and not on a hundred thousand.
+//! So is every change to what is only to be added to: the rights of the operator's guide do not have it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,13 +13,19 @@ use mongodb::{
     event::{EventHandler, command::CommandEvent},
 };
 
-use crate::{commands::Commands, schema::COLLECTIONS};
+use crate::{
+    commands::Commands,
+    schema::{ADDED_TO, COLLECTIONS},
+};
 
 /// In the comment of a query that has to walk, before the reason why.
 pub(crate) const MAY_WALK: &str = "walks: ";
 
 /// The queries that were sent by this process, by their shapes; `None` once one was examined.
 static SEEN: LazyLock<Mutex<HashMap<String, Option<Sent>>>> = LazyLock::new(Mutex::default);
+
+/// What was changed and is only to be added to.
+static CHANGED: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
 
 struct Sent {
     database: String,
@@ -34,12 +41,22 @@ pub(crate) fn watch(commands: Commands) -> EventHandler<CommandEvent> {
     EventHandler::Callback(Arc::new(move |event| {
         let CommandEvent::Started(started) = event else { return };
         commands.note(&started.command_name);
+        if let Some(collection) = changes(&started.command) {
+            CHANGED.lock().unwrap_or_else(PoisonError::into_inner).insert(collection.to_owned());
+        }
         for query in queries(&started.command) {
             seen()
                 .entry(shape(&query))
                 .or_insert_with(|| Some(Sent { database: started.db.clone(), command: query.clone() }));
         }
     }))
+}
+
+/// The collection, of a command that changes or removes documents where none may be.
+fn changes(command: &Document) -> Option<&str> {
+    let (name, collection) = command.iter().next()?;
+    let changes = ["update", "delete", "findAndModify"].contains(&name.as_str());
+    collection.as_str().filter(|collection| changes && ADDED_TO.iter().any(|added| added.name == *collection))
 }
 
 /// What a command looks for, as commands that can be explained. An explained update tells nothing of how its documents are
@@ -113,12 +130,15 @@ pub(crate) fn has_new() -> bool {
     seen().values().any(Option::is_some)
 }
 
-/// Asks the server for the plan of what was sent since the last time; tells what walks through a whole collection.
+/// Asks the server for the plan of what was sent since the last time; tells what walks through a whole collection, and what
+/// was changed that is only to be added to.
 #[cfg(feature = "test-support")]
 pub(crate) async fn examine(client: &Client) -> Result<Vec<String>, mongodb::error::Error> {
     let new: Vec<(String, Sent)> =
         seen().iter_mut().filter_map(|(shape, sent)| Some((shape.clone(), sent.take()?))).collect();
-    let mut walks = Vec::new();
+    let changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut walks: Vec<String> =
+        changed.iter().map(|name| format!("{name} is only to be added to, and is changed")).collect();
     for (shape, Sent { database, command }) in new {
         if command.get_str("comment").is_ok_and(|comment| comment.starts_with(MAY_WALK)) {
             continue;
@@ -213,6 +233,14 @@ mod tests {
         };
         assert_eq!(update("_id"), [doc! { "find": "accounts", "filter": { "_id": 1 } }]);
         assert_ne!(shape(&update("_id")[0]), shape(&update("email")[0]));
+    }
+
+    #[test]
+    fn a_change_to_what_is_only_added_to_is_seen() {
+        assert_eq!(changes(&doc! { "update": "audit", "updates": [] }), Some("audit"));
+        assert_eq!(changes(&doc! { "findAndModify": "audit_roots", "query": {} }), Some("audit_roots"));
+        assert_eq!(changes(&doc! { "insert": "audit", "documents": [] }), None);
+        assert_eq!(changes(&doc! { "delete": "sessions", "deletes": [] }), None);
     }
 
     #[test]

@@ -365,6 +365,9 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
     &HOUSE,
 ];
 
+/// What is only ever added to: whoever this program is to the database needs no right to change or remove it there.
+pub(crate) static ADDED_TO: &[&Collection] = &[&AUDIT, &AUDIT_ROOTS, &DIAGNOSIS_VERSIONS];
+
 /// The law that the index keeps, by the names that the server gives them.
 pub(crate) fn law(collection: &str, index: &str) -> Option<&'static str> {
     let collection = COLLECTIONS.iter().find(|known| known.name == collection)?;
@@ -399,6 +402,25 @@ mod tests {
             let names: HashSet<_> = collection.indexes.iter().map(|index| index.name).collect();
             assert_eq!(names.len(), collection.indexes.len(), "{}", collection.name);
         }
+    }
+
+    #[test]
+    fn the_rights_in_the_operators_guide_are_those_that_are_needed() {
+        let guide = include_str!("../../../../docs/operators-guide.md");
+        let listed = |start: &str| -> Vec<String> {
+            let (_, list) = guide.split_once(start).unwrap();
+            let (list, _) = list.split_once(']').unwrap();
+            list.split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect()
+        };
+        let names = |added: bool| -> Vec<String> {
+            let is_added = |collection: &&&Collection| ADDED_TO.iter().any(|other| other.name == collection.name);
+            let names = COLLECTIONS.iter().filter(|collection| is_added(collection) == added);
+            let mut names: Vec<_> = names.map(|collection| collection.name.to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(listed("const added = ["), names(true));
+        assert_eq!(listed("const changed = ["), names(false));
     }
 
     #[test]

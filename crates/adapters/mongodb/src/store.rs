@@ -5,11 +5,13 @@ use infirmary_kernel::{Entropy, Readiness, StoreError};
 use mongodb::{
     Client, Database,
     bson::{Document, RawDocumentBuf, doc},
+    error::ErrorKind,
     options::{Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
 use tokio::sync::Mutex;
 
 use crate::{
+    address::Address,
     chains::Lanes,
     commands::Commands,
     documents::{Fields, number},
@@ -39,6 +41,8 @@ pub enum OpenError {
     Address { why: String },
     #[error("the database cannot be reached: {why}")]
     Unreachable { why: String },
+    #[error("there is no house in the database {address}")]
+    Absent { address: Address },
     #[error(
         "the database is a single server without a replica set, which has no transactions; start it with `--replSet rs0`, \
          run `rs.initiate()` in its shell once, and name the set in the address: mongodb://host/infirmary?replicaSet=rs0"
@@ -52,10 +56,17 @@ pub enum OpenError {
     Indexes { why: String },
 }
 
+impl OpenError {
+    pub(crate) fn address() -> Self {
+        let why = "give mongodb://host:27017/infirmary?replicaSet=rs0, or mongodb+srv:// with a name".to_owned();
+        Self::Address { why }
+    }
+}
+
 /// Of MongoDB 6.0.
 const MIN_WIRE_VERSION: i32 = 17;
 /// When the address names none.
-const DEFAULT_DATABASE: &str = "infirmary";
+pub(crate) const DEFAULT_DATABASE: &str = "infirmary";
 
 const SERVER_SELECTION_TIMEOUT_SECONDS: u64 = 5;
 /// How often each server is asked what it is. After an error it may count as gone until the next answer, so this is well
@@ -79,12 +90,11 @@ const LINES: usize = 64;
 impl MongoStore {
     /// Connects, refuses a server without transactions, and makes the indexes that are not there.
     ///
-    /// `address` is a connection string (`mongodb://`, `mongodb+srv://`); its path names the database, else it is
-    /// `infirmary`. What it says of read and write concerns does not count: writes are acknowledged by the majority's
-    /// journals, and reads see what the majority has.
-    pub async fn open(address: &str, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
+    /// The path of the address names the database, else it is `infirmary`. What it says of read and write concerns does not
+    /// count: writes are acknowledged by the majority's journals, and reads see what the majority has.
+    pub async fn open(address: &Address, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
         let store = Self::connect(address, entropy).await?;
-        store.refuse_newer().await?;
+        store.known_schema().await?;
         schema::make(&store.inner.database).await.map_err(|error| OpenError::Indexes { why: reason(&error) })?;
         let house = store.inner.database.collection::<Document>(HOUSE.name);
         house
@@ -96,22 +106,24 @@ impl MongoStore {
     }
 
     /// Connects to a database that is there, of this version or one before. Makes nothing.
-    pub async fn open_to_read(address: &str, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
+    pub async fn open_to_read(address: &Address, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
         let store = Self::connect(address, entropy).await?;
-        store.refuse_newer().await?;
-        Ok(store)
+        match store.known_schema().await? {
+            Some(_) => Ok(store),
+            None => Err(OpenError::Absent { address: address.clone() }),
+        }
     }
 
-    async fn connect(address: &str, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
-        // The parser repeats what it does not understand, which can be a password.
-        let refused = |_| OpenError::Address {
-            why: "give mongodb://host:27017/infirmary?replicaSet=rs0, or mongodb+srv:// with a name".to_owned(),
-        };
-        let mut options = ClientOptions::parse(address).await.map_err(refused)?;
+    async fn connect(address: &Address, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
+        // An error of the driver can repeat what it was given.
+        let mut options = ClientOptions::parse(address.expose()).await.map_err(|error| match error.kind.as_ref() {
+            ErrorKind::DnsResolve { .. } => OpenError::Unreachable { why: reason(&error) },
+            _ => OpenError::address(),
+        })?;
         let commands = Commands::default();
         configure(&mut options, &commands);
         let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
-        let client = Client::with_options(options).map_err(refused)?;
+        let client = Client::with_options(options).map_err(|_| OpenError::address())?;
         let hello = client.database("admin").run_command(doc! { "hello": 1 }).await;
         let hello = hello.map_err(|error| OpenError::Unreachable { why: reason(&error) })?;
         let has_transactions = hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
@@ -133,13 +145,14 @@ impl MongoStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    async fn refuse_newer(&self) -> Result<(), OpenError> {
+    /// `None` of a database in which no house was begun.
+    async fn known_schema(&self) -> Result<Option<u32>, OpenError> {
         let unreachable = |error: StoreError| OpenError::Unreachable { why: error.to_string() };
         let house = self.find_one(&HOUSE, doc! { "_id": "house" }).await.map_err(unreachable)?;
         let found = house.map_or(Ok(None), |house| house.optional_number("schema")).map_err(unreachable)?;
         match found {
             Some(found) if found > schema::VERSION => Err(OpenError::Newer { found, known: schema::VERSION }),
-            _ => Ok(()),
+            known => Ok(known),
         }
     }
 

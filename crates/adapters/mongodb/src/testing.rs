@@ -10,7 +10,7 @@
 use std::{
     env,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc, LazyLock,
@@ -24,7 +24,7 @@ use infirmary_kernel::testing::CountingEntropy;
 use mongodb::{Client, bson::doc};
 use tempfile::TempDir;
 
-use crate::{MongoStore, plans};
+use crate::{Address, MongoStore, plans};
 
 /// Where a server has to answer within.
 const START_SECONDS: u64 = 60;
@@ -72,12 +72,16 @@ impl TestDatabase {
     /// One more store on it, as another process would have.
     pub async fn open(&self) -> MongoStore {
         let entropy = CountingEntropy::starting_at(COUNT.fetch_add(1, Ordering::Relaxed) << 32);
-        MongoStore::open(&self.address, Arc::new(entropy)).await.expect("the test server is one that is accepted")
+        MongoStore::open(&self.parsed(), Arc::new(entropy)).await.expect("the test server is one that is accepted")
     }
 
     /// One more that draws what the first one drew, chance by chance.
     pub async fn open_as_another_would(&self) -> MongoStore {
-        MongoStore::open(&self.address, Arc::new(CountingEntropy::starting_at(self.seed))).await.expect("accepted")
+        MongoStore::open(&self.parsed(), Arc::new(CountingEntropy::starting_at(self.seed))).await.expect("accepted")
+    }
+
+    fn parsed(&self) -> Address {
+        Address::parse(&self.address).expect("an address")
     }
 
     /// To look at what is there, or to spoil it.
@@ -106,6 +110,40 @@ pub fn standalone() -> Option<Standalone> {
     Some(Standalone { address: server.address.clone(), _server: server })
 }
 
+/// A server of its own that is killed (SIGKILL) and started again on what is on its disk: all that it acknowledged.
+pub struct MortalServer {
+    program: PathBuf,
+    port: u16,
+    data: TempDir,
+    living: Option<Server>,
+}
+
+impl MortalServer {
+    /// `None` also where the server is another's.
+    pub fn start() -> Option<Self> {
+        database()?;
+        let program = Server::program().ok()?;
+        let data = TempDir::new().expect("a folder");
+        let mut server = Self { program, port: free_port(), data, living: None };
+        server.start_again();
+        Some(server)
+    }
+
+    pub fn kill(&mut self) {
+        self.living = None;
+    }
+
+    pub fn start_again(&mut self) {
+        let options = ["--sync-on-commit"];
+        let living = Server::start_on(&self.program, self.port, Some(self.data.path()), &options);
+        self.living = Some(living.expect("a server that was killed starts again on what it has"));
+    }
+
+    pub fn address_of(&self, database: &str) -> String {
+        self.living.as_ref().expect("a living server").address_of(database)
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if thread::panicking() {
@@ -128,7 +166,7 @@ impl Drop for TestDatabase {
             })
         });
         let walks = looked.join().expect("plans");
-        assert!(walks.is_empty(), "queries without an index:\n{}", walks.join("\n"));
+        assert!(walks.is_empty(), "what was sent that should not be:\n{}", walks.join("\n"));
     }
 }
 
@@ -164,9 +202,13 @@ impl Server {
         named.or_else(|| on_path("secantusd-rs")).or_else(|| on_path("secantusd-py")).ok_or_else(|| none.to_owned())
     }
 
-    fn start(program: &PathBuf, options: &[&str]) -> Result<Self, String> {
+    fn start(program: &Path, options: &[&str]) -> Result<Self, String> {
+        Self::start_on(program, free_port(), None, options)
+    }
+
+    /// `data` stays when the server goes.
+    fn start_on(program: &Path, port: u16, data: Option<&Path>, options: &[&str]) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|error| error.to_string())?.keep();
-        let port = free_port();
         std::fs::write(folder.join("server.toml"), "[storage]\nttl_sweep_seconds = 0\n").map_err(|e| e.to_string())?;
         // However this process ends, its end of the pipe is closed: then the server is stopped, and its folder removed.
         let keep = r#"folder=$1; shift; "$@" </dev/null >"$folder/log" 2>&1 & server=$!; cat >/dev/null; kill -9 $server; wait $server; rm -rf "$folder""#;
@@ -178,7 +220,7 @@ impl Server {
             .arg("--config")
             .arg(folder.join("server.toml"))
             .arg("--storage-path")
-            .arg(folder.join("data"))
+            .arg(data.map_or_else(|| folder.join("data"), Path::to_owned))
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

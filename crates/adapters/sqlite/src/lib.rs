@@ -24,6 +24,7 @@ mod imaging;
 mod import;
 mod inspection;
 mod invitations;
+mod key_check;
 mod leases;
 mod messages;
 mod overview;

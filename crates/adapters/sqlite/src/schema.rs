@@ -15,6 +15,7 @@ const STEPS: &[&[&str]] = &[
     &[include_str!("../schema/messages.sql")],
     &[include_str!("../schema/factors.sql")],
     &[include_str!("../schema/access.sql")],
+    &[include_str!("../schema/house.sql")],
 ];
 
 /// What `user_version` says of a file that this program has made or brought up to date.

@@ -48,6 +48,11 @@ mod restrictions {
     infirmary_workflows::restriction_laws!(store);
 }
 
+mod key_check {
+    use super::store;
+    infirmary_kernel::key_check_laws!(store);
+}
+
 mod leases {
     use super::store;
     infirmary_kernel::lease_laws!(store);

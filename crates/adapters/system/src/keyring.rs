@@ -7,9 +7,10 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use infirmary_kernel::KeyCheckValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::entropy::random;
+use crate::{entropy::random, mac::Signature};
 
 /// A secret of the house, as text: what is in a key file, or in the configuration.
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ impl SecretKey {
 
     /// A name that tells nothing of the key, to find it by.
     pub(crate) fn name(&self) -> String {
-        let mac = crate::mac::Signature::new(self).of(b"the name of this key");
+        let mac = Signature::new(self).of(b"the name of this key");
         URL_SAFE_NO_PAD.encode(&mac[..6])
     }
 
@@ -120,6 +121,13 @@ impl Keyring {
         let keyring = Self { pepper, tokens, signing };
         keyring.check_distinct()?;
         Ok(keyring)
+    }
+
+    /// The same for who has the same pepper and the same signing key. Token keys come and go.
+    pub fn check_value(&self) -> KeyCheckValue {
+        let mut checked = b"the secrets that this house was begun with".to_vec();
+        checked.extend(Signature::new(&self.signing).of(&checked));
+        KeyCheckValue::from_bytes(Signature::new(&self.pepper).of(&checked))
     }
 
     fn check_distinct(&self) -> Result<(), KeyringError> {
@@ -291,6 +299,22 @@ mod tests {
         let ring = open(folder.path()).unwrap();
         assert_eq!(ring.tokens.len(), 2);
         assert_eq!(ring.tokens[0].expose(), first.tokens[1].expose());
+    }
+
+    #[test]
+    fn who_has_another_pepper_or_another_signing_key_has_another_check_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).unwrap().check_value();
+        make(&folder.path().join("token-3.key")).unwrap();
+        fs::remove_file(folder.path().join("token-1.key")).unwrap();
+        assert_eq!(open(folder.path()).unwrap().check_value(), first, "token keys come and go");
+        for file in ["pepper.key", "signing.key"] {
+            let (path, kept) = (folder.path().join(file), folder.path().join("kept"));
+            fs::rename(&path, &kept).unwrap();
+            assert_ne!(open(folder.path()).unwrap().check_value(), first, "{file}");
+            fs::rename(&kept, &path).unwrap();
+        }
+        assert_eq!(open(folder.path()).unwrap().check_value(), first);
     }
 
     #[test]

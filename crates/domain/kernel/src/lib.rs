@@ -16,6 +16,7 @@ mod error;
 mod gate;
 mod id;
 mod idempotency;
+mod key_check;
 mod lease;
 mod link;
 mod message;
@@ -45,6 +46,9 @@ pub use id::{
     PatientId, PaymentId, RefundId, ReportId, RequestId, SessionId, StudyId, TaskId, marker,
 };
 pub use idempotency::{Claim, Done, Fingerprint, Idempotency, IdempotencyKey, Receipt, Written};
+#[cfg(feature = "test-support")]
+pub use key_check::MockKeyCheck;
+pub use key_check::{KeyCheck, KeyCheckValue};
 #[cfg(feature = "test-support")]
 pub use lease::MockLeases;
 pub use lease::{Lease, Leases};

@@ -1,6 +1,7 @@
 //! For the tests of every crate: a clock that stands until it is moved, ids in order, callers, a journal and objects in
 //! memory.
 
+pub mod key_check_laws;
 pub mod lease_laws;
 pub mod object_laws;
 

@@ -10,6 +10,7 @@ use self::people::{ACCOUNTANT, DOCTOR, MEMBERS, PASSWORD, PATIENT};
 use crate::{
     command::{CommandError, serve},
     config::{Config, StoreUrl},
+    wiring,
 };
 
 /// In the data folder of a house that was filled here, to its end.
@@ -25,7 +26,7 @@ pub async fn run(config: &Config) -> Result<(), CommandError> {
     }
     let mark = config.data_dir.join(MARK);
     if !mark.exists() {
-        refuse_unless_empty(config)?;
+        refuse_unless_empty(config).await?;
         fill::fill(config).await?;
         fs::write(&mark, "This house was filled by `infirmary demo`. Remove its folder to begin again.\n")
             .map_err(|source| CommandError::file(&mark, source))?;
@@ -35,15 +36,20 @@ pub async fn run(config: &Config) -> Result<(), CommandError> {
 }
 
 /// Also where a server was only started once: its catalogue has prices from that moment on, and the story begins before.
-fn refuse_unless_empty(config: &Config) -> Result<(), CommandError> {
-    let StoreUrl::Sqlite(database) = &config.store;
-    if !database.exists() {
+async fn refuse_unless_empty(config: &Config) -> Result<(), CommandError> {
+    if !wiring::is_begun(config).await? {
         return Ok(());
     }
+    let (place, instead) = match &config.store {
+        StoreUrl::Sqlite(_) => (
+            config.data_dir.display().to_string(),
+            "a folder of its own: INFIRMARY_DATA_DIR=./demo-data infirmary demo",
+        ),
+        StoreUrl::MongoDb(address) => (address.to_string(), "a database of its own, by the path in INFIRMARY_STORE"),
+    };
     Err(CommandError::UseCase(format!(
-        "there is a house in {} already, and the demo fills a new one only (an earlier demo that was stopped while it was \
-         filled is best removed); give it a folder of its own: INFIRMARY_DATA_DIR=./demo-data infirmary demo",
-        config.data_dir.display()
+        "there is a house in {place} already, and the demo fills a new one only (an earlier demo that was stopped while it was \
+         filled is best removed); give it {instead}"
     )))
 }
 

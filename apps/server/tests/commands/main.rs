@@ -1,6 +1,8 @@
 //! The command line, as an operator meets it: the real binary, on folders of its own.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
+mod on_mongodb;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -19,6 +21,8 @@ const PASSWORD: &str = "seven quiet herons at dusk";
 /// A data folder, and what is run on it.
 struct House {
     folder: TempDir,
+    /// Beside the defaults.
+    settings: Vec<(&'static str, String)>,
 }
 
 /// How a command ended.
@@ -31,7 +35,11 @@ struct Ended {
 
 impl House {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self::with(Vec::new())
+    }
+
+    fn with(settings: Vec<(&'static str, String)>) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), settings }
     }
 
     /// The demo house, filled once for all tests: each gets a copy.
@@ -76,6 +84,7 @@ impl House {
         // An environment of its own: no setting of the one who runs the tests, and no `.env`.
         command.args(arguments).env_clear().current_dir(self.folder.path());
         command.env("INFIRMARY_DATA_DIR", self.data()).env("INFIRMARY_LISTEN", "127.0.0.1:0");
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -231,6 +240,35 @@ fn without_its_secrets_a_house_does_not_start_with_new_ones() {
     // Neither needs them.
     house.run(&["verify"]).well();
     house.run(&["backup", "b.tar"]).well();
+}
+
+#[test]
+fn with_secrets_of_another_house_it_does_not_start() {
+    let (house, other) = (House::new(), House::new());
+    house.admin_create("ada@example.org").well();
+    other.admin_create("ada@example.org").well();
+    for key in ["pepper.key", "signing.key"] {
+        let (own, others) = (house.data().join("secrets").join(key), other.data().join("secrets").join(key));
+        let kept = house.path("kept");
+        fs::rename(&own, &kept).unwrap();
+        fs::copy(others, &own).unwrap();
+        let said = house.run(&["serve"]).refused();
+        assert!(said.contains("are not those that the database") && said.contains("infirmary.db"), "{said}");
+        fs::rename(kept, own).unwrap();
+    }
+    Serving::start(&house).stop();
+}
+
+#[test]
+fn a_house_of_before_there_was_a_check_value_begins_with_the_secrets_it_has() {
+    let house = House::new();
+    house.admin_create("ada@example.org").well();
+    house.damage("DROP TABLE house; PRAGMA user_version = 4");
+    Serving::start(&house).stop();
+    fs::remove_file(house.data().join("secrets/pepper.key")).unwrap();
+    fs::write(house.data().join("secrets/pepper.key"), "kJ8sQm2xZp0vLr7tWn4yBd6fHc1gKa9e").unwrap();
+    Command::new("chmod").args(["-R", "go=", &house.data().display().to_string()]).status().unwrap();
+    assert!(house.run(&["serve"]).refused().contains("are not those"));
 }
 
 #[test]

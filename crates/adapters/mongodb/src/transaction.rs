@@ -317,6 +317,29 @@ impl<'a> Transaction<'a> {
         self.done(found)
     }
 
+    /// The same over what an index gives, which it names.
+    pub(crate) async fn aggregate_by(
+        &mut self,
+        collection: &Collection,
+        index: &'static str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let found = async {
+            let mut cursor = self
+                .store
+                .documents(collection)
+                .aggregate(pipeline)
+                .hint(collection.hint(index))
+                .max_time(QUERY_TIMEOUT)
+                .with_type::<RawDocumentBuf>()
+                .session(&mut self.session)
+                .await?;
+            cursor.stream(&mut self.session).try_collect().await
+        }
+        .await;
+        self.done(found)
+    }
+
     /// These fields of what the filter takes, which leads into an index.
     pub(crate) async fn find_fields(
         &mut self,

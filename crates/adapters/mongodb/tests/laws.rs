@@ -21,6 +21,11 @@ mod registry {
     infirmary_workflows::registry_laws!(store);
 }
 
+mod key_check {
+    use super::store;
+    infirmary_kernel::key_check_laws!(store);
+}
+
 mod records {
     use super::store;
     infirmary_workflows::record_laws!(store);
@@ -39,11 +44,6 @@ mod inspection {
 mod restrictions {
     use super::store;
     infirmary_workflows::restriction_laws!(store);
-}
-
-mod key_check {
-    use super::store;
-    infirmary_kernel::key_check_laws!(store);
 }
 
 mod leases {

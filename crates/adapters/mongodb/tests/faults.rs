@@ -53,36 +53,24 @@ fn faults(commands: &[&'static str]) -> Vec<Fault> {
 
 struct House {
     store: MongoStore,
-    database: testing::TestDatabase,
-    client: mongodb::Client,
-    _server: Box<dyn std::any::Any + Send + Sync>,
+    _database: testing::TestDatabase,
+    fail_point: testing::FailPoint,
 }
 
 impl House {
     async fn new() -> Option<Self> {
-        let (mut database, server) = testing::lone_database()?;
-        let plain = database.address.clone();
-        // The fail point is for the connections of this name only.
-        database.address = format!("{plain}?heartbeatFrequencyMS=500&appName={}", database.name);
-        let client = mongodb::Client::with_uri_str(&plain).await.unwrap();
-        Some(Self { store: database.open().await, database, client, _server: Box::new(server) })
+        let (database, fail_point) = testing::failing_database().await?;
+        Some(Self { store: database.open().await, _database: database, fail_point })
     }
 
     async fn arm(&self, fault: &Fault) {
-        let mut data = fault.data.clone();
-        data.insert("failCommands", vec![fault.command]);
-        data.insert("appName", self.database.name.as_str());
         let mode =
             if fault.times == 0 { "alwaysOn".into() } else { mongodb::bson::Bson::from(doc! { "times": fault.times }) };
-        self.configure(doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data }).await;
+        self.fail_point.arm(fault.command, mode, &fault.data).await;
     }
 
     async fn disarm(&self) {
-        self.configure(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await;
-    }
-
-    async fn configure(&self, command: Document) {
-        self.client.database("admin").run_command(command).await.unwrap();
+        self.fail_point.disarm().await;
     }
 
     async fn holds(&self, context: &str) {
@@ -95,8 +83,8 @@ impl House {
     async fn entries_of(&self, id: uuid::Uuid) -> usize {
         let everything = doc! {};
         let mut found = 0;
-        let mut cursor =
-            self.client.database(&self.database.name).collection::<Document>("audit").find(everything).await.unwrap();
+        let audit = self.fail_point.database().collection::<Document>("audit");
+        let mut cursor = audit.find(everything).await.unwrap();
         while cursor.advance().await.unwrap() {
             let entry = cursor.deserialize_current().unwrap();
             let form = entry.get_binary_generic("form").unwrap();

@@ -9,13 +9,13 @@ use std::collections::HashSet;
 
 use infirmary_auth::{Account, PasswordHash, testing::account};
 use infirmary_diagnosis::Diagnosis;
-use infirmary_financials::{Allocation, Charge, ChargeStatus, Payment, PaymentMethod, Source};
+use infirmary_financials::{Allocation, Charge, ChargeStatus, Payment, PaymentMethod, Period, Source, SummaryBy};
 use infirmary_imaging::{Image, Study, testing::study_now};
 use infirmary_kernel::{
     AccountId, Action, Clock, Currency, Event, Money, PatientId, Role, TaskCode, WriteError,
     testing::{ManualClock, fresh_id, trail},
 };
-use infirmary_patients::{Patient, testing::patient};
+use infirmary_patients::{Mrn, Patient, PatientStore, testing::patient};
 use infirmary_reports::{Report, testing::report};
 
 use super::{Hospital, confirmed, doctor, entries, issued};
@@ -29,6 +29,7 @@ macro_rules! import_laws {
             a_batch_with_a_record_that_is_refused_leaves_nothing
             records_of_one_batch_stand_on_each_other
             a_study_that_comes_later_is_attached_once_and_its_bill_linked_to_it
+            what_was_paid_by_hand_is_paid_for_what_it_turns_out_to_be
             a_report_is_left_alone_where_the_diagnosis_was_reported
             a_payment_is_left_alone_where_it_is_not_owed_any_more
             an_account_comes_with_its_password_and_its_patient
@@ -80,11 +81,10 @@ struct Old {
 impl Old {
     async fn new(store: &impl Successor) -> Self {
         let patient = patient("ئازاد", store.reserve_mrns(1).await.unwrap());
-        Self::of(store, patient).await
+        Self::of(patient, doctor(store, "Ada Lovelace").await)
     }
 
-    async fn of(store: &impl Successor, patient: Patient) -> Self {
-        let author = doctor(store, "Ada Lovelace").await;
+    fn of(patient: Patient, author: AccountId) -> Self {
         let found = study_now(patient.id, 1);
         let bill = Charge::new(
             fresh_id(),
@@ -164,6 +164,16 @@ impl Old {
     }
 }
 
+/// All records of so many patients: of each, six.
+pub async fn records_of(store: &impl Successor, patients: u64) -> Vec<Imported> {
+    let (first, author) = (store.reserve_mrns(patients).await.unwrap(), doctor(store, "Ada Lovelace").await);
+    let of = |number| Old::of(patient("ئازاد", Mrn::from_serial(first.serial() + number)), author);
+    let all = (0..patients).map(of).flat_map(|old| {
+        [old.registration(), old.finding(), old.study(), old.by_hand(), old.payment(29_900), old.report()]
+    });
+    all.collect()
+}
+
 async fn no_flaws(store: &impl Successor) {
     for law in RecordLaw::ALL {
         assert_eq!(store.flaws(law, 10).await.unwrap(), [], "{}", law.as_str());
@@ -226,10 +236,35 @@ pub async fn a_study_that_comes_later_is_attached_once_and_its_bill_linked_to_it
     let old = Old::new(store).await;
     store.import(old.rows()).await.unwrap();
     assert_eq!(store.import(vec![old.study()]).await.unwrap(), 1);
-    let another = Old { diagnosis: old.diagnosis.clone(), ..Old::of(store, old.patient.clone()).await };
+    let another = Old { diagnosis: old.diagnosis.clone(), ..Old::of(old.patient.clone(), old.author) };
     assert_eq!(store.import(vec![old.study(), another.study()]).await.unwrap(), 0, "it has one");
     let detail = Overview::diagnosis(store, old.diagnosis.id).await.unwrap().unwrap();
     assert_eq!((detail.study.map(|study| study.id), detail.tasks), (Some(old.study.id), vec!["X-Ray".to_owned()]));
+    no_flaws(store).await;
+}
+
+pub async fn what_was_paid_by_hand_is_paid_for_what_it_turns_out_to_be(store: &impl Successor) {
+    let start = ManualClock::default().now();
+    let period = Period::new(start, start.plus(std::time::Duration::from_secs(1))).unwrap();
+    let paid_for = async |task: &str| {
+        let by_task = store.summary(period, SummaryBy::Task, Currency::GBP).await.unwrap();
+        by_task.rows.iter().find(|row| row.key == task).map_or(0, |row| row.totals.paid().amount_minor())
+    };
+    for at_once in [false, true] {
+        let before = paid_for("XR").await;
+        let mut old = Old::new(store).await;
+        old.bill.task = None;
+        let mut batch = old.rows();
+        batch.push(old.payment(10_000));
+        old.bill.task = TaskCode::parse("XR").ok();
+        if !at_once {
+            store.import(std::mem::take(&mut batch)).await.unwrap();
+            assert_eq!((paid_for("other").await, paid_for("XR").await), (10_000, before));
+        }
+        batch.push(old.study());
+        store.import(batch).await.unwrap();
+        assert_eq!((paid_for("other").await, paid_for("XR").await), (0, before + 10_000), "{at_once}");
+    }
     no_flaws(store).await;
 }
 
@@ -271,7 +306,7 @@ pub async fn an_account_comes_with_its_password_and_its_patient(store: &impl Suc
     assert_eq!(store.import(imported(record(&account))).await.unwrap(), 0);
     let credential = store.credential(&account.email).await.unwrap().unwrap();
     assert_eq!((&credential.account, credential.password), (&account, Some(password.clone())));
-    assert_eq!(infirmary_patients::PatientStore::find(store, id).await.unwrap(), Some(patient.clone()));
+    assert_eq!(PatientStore::find(store, id).await.unwrap(), Some(patient.clone()));
     let same_email = Account { id: fresh_id(), ..account };
     let refused = store.import(imported(record(&same_email))).await;
     assert!(matches!(refused, Err(WriteError::Conflict { law: "email" })), "{refused:?}");
@@ -281,6 +316,6 @@ pub async fn an_account_comes_with_its_password_and_its_patient(store: &impl Suc
 pub async fn reserved_record_numbers_are_nobody_elses(store: &impl Successor) {
     let (first, second) = futures_util::future::join(store.reserve_mrns(100), store.reserve_mrns(100)).await;
     let (first, second) = (first.unwrap().serial(), second.unwrap().serial());
-    assert_eq!(first.abs_diff(second), 100);
-    assert_eq!(store.next_mrn().await.unwrap().serial(), first.max(second) + 100);
+    assert!(first.abs_diff(second) >= 100);
+    assert!(store.next_mrn().await.unwrap().serial() >= first.max(second) + 100);
 }

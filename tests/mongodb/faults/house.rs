@@ -161,7 +161,8 @@ impl House {
                 }
             }
         };
-        let asked = self.app.send(scene.user(row.by), row.method(), &scene.filled(row.path), build);
+        let path = scene.filled(row.path);
+        let asked = self.app.send(scene.user(row.by), row.method(), &path, build);
         tokio::time::timeout(MAX_ANSWER, asked).await.ok()
     }
 

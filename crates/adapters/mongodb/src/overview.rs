@@ -162,14 +162,14 @@ impl Beside {
             doc! { "$replaceRoot": { "newRoot": "$newest" } },
         ];
         let also = async |collection, query, then| snapshot.also_through(collection, query, Vec::new(), then).await;
-        let (patients, authors, studies, images, reports) = try_join5(
+        let asked = try_join5(
             also(&PATIENTS, with_ids(patients), only(&["name"])),
             also(&ACCOUNTS, with_ids(authors), only(&["name"])),
             also(&STUDIES, with_ids(studies), only(&["modality"])),
             also(&IMAGES, images, shown),
             snapshot.also_through(&REPORTS, reports_on(diagnoses), newest, Vec::new()),
-        )
-        .await?;
+        );
+        let (patients, authors, studies, images, reports) = Box::pin(asked).await?;
         Ok(Self {
             patients: each(&patients, |found| Ok((found.id("_id")?, name(found)?)))?.collect(),
             authors: each(&authors, |found| Ok((found.id("_id")?, name(found)?)))?.collect(),

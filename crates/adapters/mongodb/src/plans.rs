@@ -126,16 +126,17 @@ fn shape(command: &Document) -> String {
 }
 
 #[cfg(feature = "test-support")]
-pub(crate) fn has_new() -> bool {
-    seen().values().any(Option::is_some)
+pub(crate) fn has_new(database: &str) -> bool {
+    seen().values().flatten().any(|sent| sent.database == database)
 }
 
-/// Asks the server for the plan of what was sent since the last time; tells what walks through a whole collection, and what
-/// was changed that is only to be added to.
+/// Asks the server for the plan of what was sent to the database since the last time; tells what walks through a whole
+/// collection, and what was changed that is only to be added to.
 #[cfg(feature = "test-support")]
-pub(crate) async fn examine(client: &Client) -> Result<Vec<String>, mongodb::error::Error> {
+pub(crate) async fn examine(client: &Client, database: &str) -> Result<Vec<String>, mongodb::error::Error> {
+    let take = |sent: &mut Option<Sent>| sent.take_if(|sent| sent.database == database);
     let new: Vec<(String, Sent)> =
-        seen().iter_mut().filter_map(|(shape, sent)| Some((shape.clone(), sent.take()?))).collect();
+        seen().iter_mut().filter_map(|(shape, sent)| Some((shape.clone(), take(sent)?))).collect();
     let changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut walks: Vec<String> =
         changed.iter().map(|name| format!("{name} is only to be added to, and is changed")).collect();

@@ -51,17 +51,17 @@ pub async fn store() -> Option<(MongoStore, TestDatabase)> {
 
 /// A name that no other test uses, on the server of this test binary.
 pub fn database() -> Option<TestDatabase> {
+    let server = server()?;
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("infirmary_test_{}_{number}", std::process::id());
+    let address = server.address_of(&name);
+    Some(TestDatabase { address, name, external: server.external, seed: (number + 1) << 48 })
+}
+
+/// That of this test binary.
+fn server() -> Option<&'static Server> {
     match &*SERVER {
-        Ok(server) => {
-            let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("infirmary_test_{}_{number}", std::process::id());
-            Some(TestDatabase {
-                address: server.address_of(&name),
-                name,
-                external: server.external,
-                seed: (number + 1) << 48,
-            })
-        }
+        Ok(server) => Some(server),
         Err(why) => {
             let required = env::var("INFIRMARY_TEST_REQUIRE").is_ok_and(|required| required.contains("mongodb"));
             assert!(!required, "a MongoDB server is required: {why}");
@@ -109,7 +109,7 @@ impl TestDatabase {
 
 /// A database on a server of its own that fails as it is told to. `None` also where the server is another's.
 pub async fn failing_database() -> Option<(TestDatabase, FailPoint)> {
-    database()?;
+    server()?;
     let server = Server::start(&Server::program().ok()?, &[]).expect("a server that can be started once can be twice");
     let name = "infirmary_test".to_owned();
     let plain = server.address_of(&name);
@@ -172,7 +172,7 @@ pub struct MortalServer {
 impl MortalServer {
     /// `None` also where the server is another's.
     pub fn start() -> Option<Self> {
-        database()?;
+        server()?;
         let program = Server::program().ok()?;
         let data = TempDir::new().expect("a folder");
         let mut server = Self { program, port: free_port(), data, living: None };
@@ -205,11 +205,11 @@ impl Drop for TestDatabase {
         let looked = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                if !plans::has_new() && !external {
+                if !plans::has_new(&name) && !external {
                     return Vec::new();
                 }
                 let client = Client::with_uri_str(&address).await.expect("an address");
-                let walks = plans::examine(&client).await.expect("plans");
+                let walks = plans::examine(&client, &name).await.expect("plans");
                 if external {
                     client.database(&name).drop().await.expect("dropped");
                 }

@@ -163,7 +163,11 @@ pub(crate) async fn examine(client: &Client, database: &str) -> Result<Vec<Strin
 /// an index; not all tell so of a filter that has more beside it.
 #[cfg(feature = "test-support")]
 fn is_led(command: &Document) -> bool {
-    let (Ok(collection), Ok(filter)) = (command.get_str("find"), command.get_document("filter")) else { return false };
+    let first = || command.get_array("pipeline").ok()?.first()?.as_document()?.get_document("$match").ok();
+    let found = command.get_str("find").ok().zip(command.get_document("filter").ok());
+    let Some((collection, filter)) = found.or_else(|| command.get_str("aggregate").ok().zip(first())) else {
+        return false;
+    };
     filter.iter().any(|(field, value)| {
         let exact = match value {
             Bson::Document(operators) => {
@@ -262,6 +266,8 @@ mod tests {
         let find = |filter: Document| is_led(&doc! { "find": "sessions", "filter": filter });
         assert!(find(doc! { "_id": 1, "refresh": 2 }) && find(doc! { "account": { "$in": [1] }, "x": 1 }));
         assert!(find(doc! { "_id": { "account": 1, "key": 2 } }));
+        let matched = |by: &str| doc! { "aggregate": "sessions", "pipeline": [{ "$match": { by: { "$in": [1] } } }] };
+        assert!(is_led(&matched("_id")) && !is_led(&matched("refresh")));
         assert!(!find(doc! { "refresh": 1 }) && !find(doc! { "account": { "$gt": 1 } }) && !find(doc! {}));
     }
 

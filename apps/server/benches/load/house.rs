@@ -213,7 +213,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let settings = kept.settings();
         let arguments = ["admin", "create", "--email", "admin@infirmary.example", "--name", "Ada", "--password-stdin"];
-        let created = process::run_with(folder.path(), &settings, arguments, PASSWORD);
+        let created = process::run(folder.path(), &settings, arguments, PASSWORD);
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
 
         let began = Instant::now();
@@ -225,7 +225,7 @@ impl House {
     }
 
     pub fn start(&self) -> Server {
-        Server::start_with(self.folder.path(), &self.kept.settings())
+        Server::start(self.folder.path(), &self.kept.settings())
     }
 
     /// The store itself, for who measures it without a server.

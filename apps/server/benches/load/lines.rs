@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use infirmary_kernel::{Limit, PageRequest, PatientId};
-use infirmary_patients::{PatientStore, SearchTerms};
+use infirmary_patients::SearchTerms;
 use serde_json::json;
 
 use crate::{

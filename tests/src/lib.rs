@@ -147,9 +147,7 @@ impl TestApp {
         let (address, handle, outbox, gate) = has_started.recv().unwrap();
         let mut app = Self {
             address,
-            // A connection that was made and not used, as the client makes some, hears after five seconds that nothing came;
-            // the client would take that for the answer to whatever it asks by it next.
-            client: Client::builder().pool_max_idle_per_host(0).build().unwrap(),
+            client: Client::new(),
             folder,
             store,
             clock,

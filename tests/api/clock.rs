@@ -36,7 +36,7 @@ async fn ask(app: &TestApp, phone: &str, purpose: &str) -> Value {
 async fn hold(app: &TestApp) -> Held {
     let (patient, doctor) = (app.as_patient().await, app.as_doctor().await);
     app.verify_phone(&patient, PHONE).await;
-    // Codes are a minute apart. The server's clock goes on beside the machine's, and is the earlier one after that.
+    // Codes are a minute apart, by a clock that goes on while the machine's stands.
     app.advance(2 * MINUTE);
     let asked = ask(app, PHONE, "passwordReset").await;
     let proof = app.answer(&app.nobody(), &asked, &app.code(PHONE)).await.expect(StatusCode::OK);

@@ -3,6 +3,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use mongodb::event::{EventHandler, command::CommandEvent};
+
 /// How many commands were sent, by name: one is a round trip. Counted in debug builds, for tests.
 #[derive(Clone, Default)]
 pub struct Commands {
@@ -10,9 +12,15 @@ pub struct Commands {
 }
 
 impl Commands {
-    pub(crate) fn note(&self, name: &str) {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        *sent.entry(name.to_owned()).or_default() += 1;
+    pub(crate) fn watch(&self) -> EventHandler<CommandEvent> {
+        let commands = self.clone();
+        EventHandler::Callback(Arc::new(move |event| {
+            let CommandEvent::Started(started) = event else { return };
+            let mut sent = commands.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            *sent.entry(started.command_name.clone()).or_default() += 1;
+            #[cfg(feature = "test-support")]
+            crate::plans::note(&started);
+        }))
     }
 
     pub fn sent(&self) -> BTreeMap<String, u64> {

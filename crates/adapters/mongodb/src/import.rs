@@ -96,7 +96,7 @@ async fn known(
     }
     let mut known = HashSet::new();
     for (collection, ids) in sought.into_values() {
-        for found in among(transaction, collection, "_id", ids.keys().copied(), doc! {}, &["_id"]).await? {
+        for found in among(transaction, collection, "_id", ids.keys().copied(), doc! {}, &[]).await? {
             known.extend(found.optional_uuid("_id")?.and_then(|key| ids.get(&key)));
         }
     }
@@ -115,11 +115,11 @@ fn place_of(id: ImportedId) -> (&'static Collection, Uuid) {
     }
 }
 
-/// These fields of the documents whose `field`, which leads an index, is one of the ids.
+/// The ids, and these fields, of the documents whose `field` is one of the ids; an index that it leads has its name.
 async fn among(
     transaction: &mut Transaction<'_>,
     collection: &Collection,
-    field: &str,
+    field: &'static str,
     ids: impl Iterator<Item = Uuid>,
     and: Document,
     fields: &[&str],
@@ -130,7 +130,12 @@ async fn among(
     }
     let mut filter = doc! { field: { "$in": ids } };
     filter.extend(and);
-    transaction.find_fields(collection, filter, fields).await
+    let kept: Document = fields.iter().chain(&["_id"]).map(|field| ((*field).to_owned(), 1.into())).collect();
+    let pipeline = vec![doc! { "$match": filter }, doc! { "$project": kept }];
+    match field {
+        "_id" => transaction.aggregate(collection, pipeline).await,
+        _ => transaction.aggregate_by(collection, field, pipeline).await,
+    }
 }
 
 /// A charge as it is to be, and whether the house has it.

@@ -10,11 +10,10 @@
 //! - An audit entry is sealed and written in the transaction of what it tells of; no two entries have one place in a chain.
 //! - Laws of uniqueness are unique indexes. A law about what a transaction only reads has a document that all its writers
 //!   touch, since snapshots do not see each other.
-//! - Every query has an index, which queries for more than one document name (`plans.rs` looks, in debug builds).
+//! - Every query has an index, which queries for more than one document name (`plans.rs` looks, in tests).
 //! - Nothing that a client sent becomes an operator or the name of a field: it is a value.
-//! - Documents that belong to a patient have the patient's id, so that they can be sharded by it.
-
-#![allow(dead_code, reason = "the stores that use all of it come next")]
+//! - Documents that belong to a patient have the patient's id, and their laws of uniqueness begin with it: so they can be
+//!   sharded by it.
 
 mod accounts;
 mod address;
@@ -39,6 +38,7 @@ mod messages;
 mod objects;
 mod overview;
 mod patients;
+#[cfg(feature = "test-support")]
 mod plans;
 mod reads;
 mod reports;

@@ -23,6 +23,7 @@ use crate::{
     reads::{Query, Snapshot},
     reports::report,
     schema::{ACCOUNTS, CHARGES, Collection, DIAGNOSES, IMAGES, PATIENTS, REPORTS, STUDIES},
+    transaction::{Done, Transaction, Work, unopposed},
 };
 
 #[async_trait]
@@ -53,17 +54,7 @@ impl Overview for MongoStore {
         patient: PatientId,
         statuses: &[DiagnosisStatus],
     ) -> Result<Option<PatientCounts>, StoreError> {
-        let found = self.snapshot().await?.aggregate(&PATIENTS, counted(patient, statuses)).await?;
-        let Some(found) = found.first() else { return Ok(None) };
-        // Of none, there is no sum.
-        let (diagnoses, charges) = (found.documents("diagnoses")?, found.documents("charges")?);
-        let sum = |sums: &[&RawDocument], of: &str| sums.first().map_or(Ok(0), |sums| sums.number(of));
-        Ok(Some(PatientCounts {
-            diagnoses: sum(&diagnoses, "diagnoses")?,
-            images: sum(&diagnoses, "images")?,
-            reports: sum(&diagnoses, "reports")?,
-            transactions: sum(&charges, "charges")?,
-        }))
+        self.transact(None, &Counting { patient, statuses }).await.map_err(unopposed)
     }
 
     async fn names(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, PersonName>, StoreError> {
@@ -118,7 +109,7 @@ fn in_detail(sought: DiagnosisId) -> Vec<Document> {
         with("confirmed_by", &ACCOUNTS, ("confirmed.by", "_id"), only(&["name"])),
         with("studies", &STUDIES, ("study", "_id"), Vec::new()),
         with_images_of("study"),
-        // By the study, of a diagnosis without one those by hand would be found.
+        // By the diagnosis: one without a study would be given the charges that have none.
         with("charges", &CHARGES, ("_id", "diagnosis"), of_study),
         with("reports", &REPORTS, ("_id", "diagnosis"), newest),
     ]
@@ -161,14 +152,14 @@ impl Beside {
             doc! { "$group": { "_id": "$diagnosis", "newest": { "$first": "$$ROOT" } } },
             doc! { "$replaceRoot": { "newRoot": "$newest" } },
         ];
-        // Each is large, and a future is moved now and then.
-        let also = |collection, query, then| Box::pin(snapshot.also_through(collection, query, Vec::new(), then));
+        // Five of these futures are too large to be carried about.
+        let also = |collection, query, kept, then| Box::pin(snapshot.also_through(collection, query, kept, then));
         let (patients, authors, studies, images, reports) = try_join5(
-            also(&PATIENTS, with_ids(patients), only(&["name"])),
-            also(&ACCOUNTS, with_ids(authors), only(&["name"])),
-            also(&STUDIES, with_ids(studies), only(&["modality"])),
-            also(&IMAGES, images, shown),
-            Box::pin(snapshot.also_through(&REPORTS, reports_on(diagnoses), newest, Vec::new())),
+            also(&PATIENTS, with_ids(patients), Vec::new(), only(&["name"])),
+            also(&ACCOUNTS, with_ids(authors), Vec::new(), only(&["name"])),
+            also(&STUDIES, with_ids(studies), Vec::new(), only(&["modality"])),
+            also(&IMAGES, images, Vec::new(), shown),
+            also(&REPORTS, reports_on(diagnoses), newest, Vec::new()),
         )
         .await?;
         Ok(Self {
@@ -221,6 +212,35 @@ fn listed_image(found: &RawDocument) -> Result<(StudyId, ListedImage), StoreErro
         has_preview: found.optional_text("no_preview")?.is_none(),
     };
     Ok((found.id("study")?, image))
+}
+
+/// Counts that have to add up. Servers that only speak the protocol of MongoDB may give a snapshot what is newest, each time;
+/// what a transaction reads is of one moment on every one.
+struct Counting<'a> {
+    patient: PatientId,
+    statuses: &'a [DiagnosisStatus],
+}
+
+#[async_trait]
+impl Work for Counting<'_> {
+    type Answer = Option<PatientCounts>;
+
+    async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Done<'a, Self::Answer> {
+        let found = transaction.aggregate(&PATIENTS, counted(self.patient, self.statuses)).await?;
+        Ok((found.first().map(|found| counts(found)).transpose()?, None))
+    }
+}
+
+fn counts(found: &RawDocument) -> Result<PatientCounts, StoreError> {
+    let (diagnoses, charges) = (found.documents("diagnoses")?, found.documents("charges")?);
+    // Of none, there is no sum.
+    let sum = |sums: &[&RawDocument], of: &str| sums.first().map_or(Ok(0), |sums| sums.number(of));
+    Ok(PatientCounts {
+        diagnoses: sum(&diagnoses, "diagnoses")?,
+        images: sum(&diagnoses, "images")?,
+        reports: sum(&diagnoses, "reports")?,
+        transactions: sum(&charges, "charges")?,
+    })
 }
 
 /// The patient, with the sums of what is counted.

@@ -1,25 +1,22 @@
-//! In debug builds, every query is noted when it is sent for the first time, and the tests ask the server for its plan. One
+//! In tests, every query is noted when it is sent for the first time, and the server is asked for its plan. One
 //! that walks through a whole collection is as quick as any on the few documents of a test, and not on a hundred thousand.
 //! So is every change to what is only to be added to: the rights of the operator's guide do not have it.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
 use mongodb::{
     Client,
     bson::{Bson, Document, doc},
-    event::{EventHandler, command::CommandEvent},
+    event::command::CommandStartedEvent,
 };
 
 use crate::{
-    commands::Commands,
+    reads::MAY_WALK,
     schema::{ADDED_TO, COLLECTIONS},
 };
-
-/// In the comment of a query that has to walk, before the reason why.
-pub(crate) const MAY_WALK: &str = "walks: ";
 
 /// The queries that were sent by this process, by their shapes; `None` once one was examined.
 static SEEN: LazyLock<Mutex<HashMap<String, Option<Sent>>>> = LazyLock::new(Mutex::default);
@@ -36,20 +33,14 @@ fn seen() -> MutexGuard<'static, HashMap<String, Option<Sent>>> {
     SEEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts what is sent, and notes what is of a new shape.
-pub(crate) fn watch(commands: Commands) -> EventHandler<CommandEvent> {
-    EventHandler::Callback(Arc::new(move |event| {
-        let CommandEvent::Started(started) = event else { return };
-        commands.note(&started.command_name);
-        if let Some(collection) = changes(&started.command) {
-            CHANGED.lock().unwrap_or_else(PoisonError::into_inner).insert(collection.to_owned());
-        }
-        for query in queries(&started.command) {
-            seen()
-                .entry(shape(&query))
-                .or_insert_with(|| Some(Sent { database: started.db.clone(), command: query.clone() }));
-        }
-    }))
+/// Notes what is of a new shape.
+pub(crate) fn note(sent: &CommandStartedEvent) {
+    if let Some(collection) = changes(&sent.command) {
+        CHANGED.lock().unwrap_or_else(PoisonError::into_inner).insert(collection.to_owned());
+    }
+    for query in queries(&sent.command) {
+        seen().entry(shape(&query)).or_insert_with(|| Some(Sent { database: sent.db.clone(), command: query.clone() }));
+    }
 }
 
 /// The collection, of a command that changes or removes documents where none may be.
@@ -125,14 +116,12 @@ fn shape(command: &Document) -> String {
     kept.to_string()
 }
 
-#[cfg(feature = "test-support")]
 pub(crate) fn has_new() -> bool {
     seen().values().any(Option::is_some)
 }
 
 /// Asks the server for the plan of what was sent since the last time; tells what walks through a whole collection, and what
 /// was changed that is only to be added to.
-#[cfg(feature = "test-support")]
 pub(crate) async fn examine(client: &Client) -> Result<Vec<String>, mongodb::error::Error> {
     let new: Vec<(String, Sent)> =
         seen().iter_mut().filter_map(|(shape, sent)| Some((shape.clone(), sent.take()?))).collect();
@@ -160,7 +149,6 @@ pub(crate) async fn examine(client: &Client) -> Result<Vec<String>, mongodb::err
 
 /// Whether the filter gives the first field of an index one value, or a few. Every planner that is worth the name takes such
 /// an index; not all tell so of a filter that has more beside it.
-#[cfg(feature = "test-support")]
 fn is_led(command: &Document) -> bool {
     let (Ok(collection), Ok(filter)) = (command.get_str("find"), command.get_document("filter")) else { return false };
     filter.iter().any(|(field, value)| {
@@ -174,7 +162,6 @@ fn is_led(command: &Document) -> bool {
     })
 }
 
-#[cfg(feature = "test-support")]
 fn has_stage(plan: &Bson, stage: &str) -> bool {
     match plan {
         Bson::Document(plan) => {
@@ -187,7 +174,6 @@ fn has_stage(plan: &Bson, stage: &str) -> bool {
 }
 
 /// A stage that looks something up in another collection by what no index of it begins with. Plans do not tell of it.
-#[cfg(feature = "test-support")]
 fn blind_lookup(command: &Document) -> Option<String> {
     fn stages(pipeline: &[Bson]) -> Option<String> {
         pipeline.iter().filter_map(Bson::as_document).find_map(|stage| {
@@ -206,7 +192,6 @@ fn blind_lookup(command: &Document) -> Option<String> {
     stages(command.get_array("pipeline").ok()?)
 }
 
-#[cfg(feature = "test-support")]
 fn leads_an_index(collection: &str, field: &str) -> bool {
     field == "_id"
         || COLLECTIONS

@@ -11,13 +11,15 @@ use mongodb::{
 use crate::{
     MongoStore,
     documents::{time, uuid},
-    plans::MAY_WALK,
     schema::Collection,
     store::{QUERY_TIMEOUT, WALK_TIMEOUT, answered, answered_within},
 };
 
+/// In the comment of a query that has to walk through a whole collection, before the reason why.
+pub(crate) const MAY_WALK: &str = "walks: ";
+
 /// Sums are few; a summary by day has as many rows as ten years have days.
-const MAX_ROWS_AT_ONCE: u32 = 10_000;
+pub(crate) const MAX_ROWS_AT_ONCE: u32 = 10_000;
 
 /// A query for several documents. It names its index: a plan that the server chooses by looking at what it has can be
 /// another one tomorrow, and an index that is gone is told at once.
@@ -210,6 +212,7 @@ impl Snapshot<'_> {
                 .store
                 .documents(collection)
                 .aggregate(pipeline)
+                .batch_size(MAX_ROWS_AT_ONCE)
                 .max_time(QUERY_TIMEOUT)
                 .read_concern(ReadConcern::snapshot())
                 .with_type::<RawDocumentBuf>()

@@ -193,8 +193,6 @@ pub(crate) static IMAGES: Collection =
 
 /// What it says (`disease`, `findings`, `conditions`) lies beside the rest. `updated` and `confirmed` say `by` and `at`;
 /// `amendment` and `retraction` the `reason`, too. `turns` counts the transactions that depend on its version.
-///
-/// Laws of what belongs to a patient have the patient first: so such a collection can be sharded by it.
 pub(crate) static DIAGNOSES: Collection = Collection {
     name: "diagnoses",
     indexes: &[
@@ -366,6 +364,7 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
 ];
 
 /// What is only ever added to: whoever this program is to the database needs no right to change or remove it there.
+#[cfg(feature = "test-support")]
 pub(crate) static ADDED_TO: &[&Collection] = &[&AUDIT, &AUDIT_ROOTS, &DIAGNOSIS_VERSIONS];
 
 /// The law that the index keeps, by the names that the server gives them.

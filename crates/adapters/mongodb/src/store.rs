@@ -16,7 +16,6 @@ use crate::{
     commands::Commands,
     documents::{Fields, number},
     failures::{reason, store_error, write_error},
-    plans,
     schema::{self, Collection, HOUSE},
 };
 
@@ -247,7 +246,7 @@ fn configure(options: &mut ClientOptions, commands: &Commands) {
     options.max_connecting.get_or_insert(MAX_CONNECTIONS_MADE_AT_ONCE);
     // The driver copies each command for who listens, so nobody does at the ward.
     if cfg!(debug_assertions) {
-        options.command_event_handler = Some(plans::watch(commands.clone()));
+        options.command_event_handler = Some(commands.watch());
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Documents that one write removes.
-const MAX_DOCUMENTS_IN_A_WRITE: usize = 500;
+const MAX_DOCUMENTS_IN_A_WRITE: usize = 200;
 
 /// What has a time at which it is over the server removes by itself (`schema.rs`, [`crate::schema::Kind::Expiring`]). Of
 /// messages, it would not tell those that are still to be sent.

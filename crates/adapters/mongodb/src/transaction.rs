@@ -21,7 +21,7 @@ use crate::{
     chains::Sealing,
     documents::number,
     failures::{duplicate, is_conflict, is_transient, is_unknown_commit, reason},
-    reads::Query,
+    reads::{MAX_ROWS_AT_ONCE, Query},
     schema::{AUDIT, CLAIMS, Collection, TURNS},
     store::{QUERY_TIMEOUT, answered, majority},
 };
@@ -307,6 +307,7 @@ impl<'a> Transaction<'a> {
                 .store
                 .documents(collection)
                 .aggregate(pipeline)
+                .batch_size(MAX_ROWS_AT_ONCE)
                 .max_time(QUERY_TIMEOUT)
                 .with_type::<RawDocumentBuf>()
                 .session(&mut self.session)
@@ -317,7 +318,7 @@ impl<'a> Transaction<'a> {
         self.done(found)
     }
 
-    /// The same over what an index gives, which it names.
+    /// The same over what an index gives, which it names; what comes of it comes at once.
     pub(crate) async fn aggregate_by(
         &mut self,
         collection: &Collection,
@@ -330,6 +331,7 @@ impl<'a> Transaction<'a> {
                 .documents(collection)
                 .aggregate(pipeline)
                 .hint(collection.hint(index))
+                .batch_size(MAX_ROWS_AT_ONCE)
                 .max_time(QUERY_TIMEOUT)
                 .with_type::<RawDocumentBuf>()
                 .session(&mut self.session)
@@ -338,17 +340,6 @@ impl<'a> Transaction<'a> {
         }
         .await;
         self.done(found)
-    }
-
-    /// These fields of what the filter takes, which leads into an index.
-    pub(crate) async fn find_fields(
-        &mut self,
-        collection: &Collection,
-        filter: Document,
-        fields: &[&str],
-    ) -> Result<Vec<RawDocumentBuf>, WriteError> {
-        let fields: Document = fields.iter().map(|field| ((*field).to_owned(), 1.into())).collect();
-        self.aggregate(collection, vec![doc! { "$match": filter }, doc! { "$project": fields }]).await
     }
 
     pub(crate) async fn insert(&mut self, collection: &Collection, document: Document) -> Result<(), WriteError> {

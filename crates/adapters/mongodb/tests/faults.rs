@@ -15,6 +15,7 @@ use infirmary_kernel::{
 };
 use infirmary_mongodb::{MongoStore, testing};
 use infirmary_patients::{Patient, PatientStore, RegisteredPatient, testing::patient};
+use infirmary_workflows::{ImportedId, ImportedRecord, Importer, testing::import_laws::records_of};
 use mongodb::bson::{Document, doc};
 
 /// What the server does to a command.
@@ -340,5 +341,56 @@ async fn of_the_last_two_admins_who_go_at_two_processes_at_once_one_stays() {
             (Err(WriteError::Conflict { law: law::LAST_ADMIN }), Ok(())) => last,
             both => panic!("round {round}: {both:?}"),
         };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_imported_whole_or_not_at_all_with_an_entry_for_each_record() {
+    let Some(house) = House::new().await else { return };
+    for fault in faults(&["insert", "aggregate", "commitTransaction"]) {
+        let batch = records_of(&house.store, 2).await;
+        let ids: Vec<ImportedId> = batch.iter().map(|imported| imported.record.id()).collect();
+        house.arm(&fault).await;
+        let first = house.store.import(batch.clone()).await;
+        house.disarm().await;
+        assert!(is_honest(&first), "{fault:?}: {first:?}");
+        let there = Importer::known(&house.store, &ids).await.unwrap().len();
+        match &first {
+            Ok(_) => assert_eq!(there, ids.len(), "{fault:?}"),
+            Err(WriteError::Store(StoreError::Unavailable { .. })) => assert_eq!(there, 0, "{fault:?}"),
+            Err(_) => assert!(there == 0 || there == ids.len(), "{fault:?}: {there}"),
+        }
+        let again = house.store.import(batch.clone()).await.unwrap();
+        assert!(again == 0 || there == 0, "{fault:?}, after {first:?}: {again}");
+        for imported in &batch {
+            // The bill of a study is linked to it, and is none by hand.
+            let entries = usize::from(imported.event.action != Action::CHARGE_CREATE);
+            let told = house.entries_of(imported.event.id.as_uuid()).await;
+            assert_eq!(told, entries, "{fault:?}: {}", imported.event.action.as_str());
+        }
+    }
+    house.holds("imports").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_payment_at_the_desk_and_an_imported_one_at_once_one_is_taken() {
+    let Some((one, database)) = testing::store().await else { return };
+    let other = database.open().await;
+    for round in 0..6 {
+        let mut batch = records_of(&one, 1).await;
+        let payment = batch.iter().position(|imported| imported.event.action == Action::PAYMENT_TAKE).unwrap();
+        let imported = batch.remove(payment);
+        one.import(batch).await.unwrap();
+        let ImportedRecord::Payment(payment) = &imported.record else { panic!("no payment") };
+        let desk =
+            TakenPayment { payment: Payment { id: fresh_id(), ..payment.clone() }, trail: trail(Action::PAYMENT_TAKE) };
+        let (desk, import) =
+            futures_util::future::join(other.take_payment(desk), one.import(vec![imported.clone()])).await;
+        match (&desk, &import) {
+            (Ok(_), Ok(0)) | (Err(WriteError::Stale), Ok(1)) => {}
+            both => panic!("round {round}: {both:?}"),
+        }
+        let bill = one.charges(&[payment.allocations[0].charge]).await.unwrap();
+        assert_eq!((bill[0].outstanding().amount_minor(), bill[0].paid), (0, payment.amount), "round {round}");
     }
 }

@@ -193,6 +193,30 @@ async fn what_another_hand_has_written_is_found_and_named() {
     }
 }
 
+/// They are gone through by a thousand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_is_found_whosever_of_many_patients_it_is() {
+    let Some((store, database)) = testing::store().await else { return };
+    let uuid = |number: u128| Binary { subtype: BinarySubtype::Uuid, bytes: number.to_be_bytes().to_vec() };
+    let client = database.client().await;
+    let patients = (1..=2_500).map(|number| doc! { "_id": uuid(number), "mrn": number as i64 });
+    client.collection::<Document>("patients").insert_many(patients).await.unwrap();
+    // Of the first and the last of each thousand, of those about them, and of somebody beyond the registry.
+    let owing = [1, 2, 999, 1_000, 1_001, 1_999, 2_000, 2_001, 2_500, u128::MAX];
+    let charges = owing.map(|patient| {
+        doc! {
+            "_id": uuid(patient), "patient": uuid(patient), "amount": 100_i64, "currency": "USD",
+            "paid": 0_i64, "refunded": 0_i64, "outstanding": 100_i64, "status": "open",
+        }
+    });
+    client.collection::<Document>("charges").insert_many(charges).await.unwrap();
+    let expected = owing.map(|record| Discrepancy { law: BookLaw::OneCurrency, record: Uuid::from_u128(record) });
+    let mut found = store.discrepancies(CURRENCY, 100).await.unwrap();
+    found.sort_by_key(|found| found.record);
+    assert_eq!(found, expected);
+    assert_eq!(store.discrepancies(CURRENCY, 7).await.unwrap().len(), 7);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_at_two_processes_take_all_of_a_charge_and_never_more() {
     let Some((one, database)) = testing::store().await else { return };
@@ -248,6 +272,34 @@ async fn refunds_at_two_processes_give_back_all_of_a_payment_and_never_more() {
     let read = one.payment(paid.id).await.unwrap().unwrap();
     assert_eq!((read.refundable(), view(&other, open).await.outstanding()), (money(10), money(90)));
     assert_eq!(one.discrepancies(CURRENCY, 10).await.unwrap(), []);
+}
+
+/// Each charge is paid in full before the next is made: at any moment, nothing is owed but one charge.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_and_summaries_are_of_one_moment() {
+    let Some((store, _database)) = testing::store().await else { return };
+    let patient = registered(&store).await.id;
+    let writing = std::sync::atomic::AtomicBool::new(true);
+    let write = async {
+        for _ in 0..60 {
+            let charged = record(&store, charge(patient, 100)).await;
+            take(&store, &payment(patient, &[(charged, 100)])).await.unwrap();
+        }
+        writing.store(false, std::sync::atomic::Ordering::Relaxed);
+    };
+    let period = Period::new(Timestamp::from_unix_ms(1_772_000_000_000), Timestamp::from_unix_ms(1_773_000_000_000));
+    let period = period.unwrap();
+    let read = async {
+        let mut balances = Vec::new();
+        while writing.load(std::sync::atomic::Ordering::Relaxed) {
+            balances.push(store.statement(patient, CURRENCY, None, 500).await.unwrap().totals.balance());
+            balances.push(store.summary(period, SummaryBy::Day, CURRENCY).await.unwrap().totals.balance());
+        }
+        balances
+    };
+    let ((), balances) = futures_util::future::join(write, read).await;
+    assert!(balances.len() > 10, "{}", balances.len());
+    assert!(balances.iter().all(|balance| [money(0), money(100)].contains(balance)), "{balances:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -356,7 +408,8 @@ async fn what_is_sent_does_not_grow_with_the_account() {
     }
     assert_eq!(seen[0], seen[1]);
     let counts = seen[0].1.each_ref().map(|sent| sent.values().sum::<u64>());
-    assert_eq!(counts, [1, 1, 1, 1, 1, 3, 1, 1, 4], "{:?}", seen[0]);
+    // Of a statement and a summary, one is the end of their transaction.
+    assert_eq!(counts, [1, 1, 1, 1, 1, 4, 1, 1, 5], "{:?}", seen[0]);
     let taken = &seen[0].0;
     assert_eq!((taken.get("find"), taken.get("update")), (Some(&1), Some(&1)), "{taken:?}");
 }

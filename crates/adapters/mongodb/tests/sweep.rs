@@ -56,12 +56,11 @@ async fn however_much_is_over_all_of_it_goes() {
         let state = if number % 2 == 0 { "sent" } else { "failed" };
         doc! { "_id": uuid(number), "state": state, "created_at": at }
     };
-    messages.insert_many((0..2_400).map(settled)).await.unwrap();
+    messages.insert_many((0..900).map(settled)).await.unwrap();
     messages.insert_one(doc! { "_id": uuid(9_999), "state": "pending", "created_at": at }).await.unwrap();
     let later = start().plus(DAY * 365);
-    let swept = [store.sweep(later), store.sweep(later)];
-    let swept = futures_util::future::try_join_all(swept).await.unwrap();
-    assert_eq!(messages.count_documents(doc! {}).await.unwrap(), 1, "{swept:?}");
+    assert_eq!(store.sweep(later).await.unwrap(), Swept::of([("messages", 900)]));
+    assert_eq!(messages.count_documents(doc! {}).await.unwrap(), 1);
     assert_eq!(store.sweep(later).await.unwrap(), Swept::default());
 }
 

@@ -8,8 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     documents::Fields,
-    plans::MAY_WALK,
-    reads::Snapshot,
+    reads::{MAY_WALK, Snapshot},
     schema::Collection,
     store::{WALK_TIMEOUT, answered_within},
 };

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// That are looked for at once.
+const IDS_AT_ONCE: usize = 250;
+
 struct Reference {
     /// With an id; or `list.field`, of each document in a list.
     field: &'static str,
@@ -230,7 +233,7 @@ async fn there(
 ) -> Result<HashMap<Uuid, RawDocumentBuf>, StoreError> {
     let mut there = HashMap::new();
     let ids: Vec<Bson> = ids.into_iter().map(uuid).collect();
-    for ids in ids.chunks(BATCH_DOCUMENTS as usize) {
+    for ids in ids.chunks(IDS_AT_ONCE) {
         let mut fields: Document = reference.agrees.iter().map(|(_, field)| ((*field).to_owned(), 1.into())).collect();
         fields.insert("_id", 1);
         let pipeline = vec![doc! { "$match": { "_id": { "$in": ids } } }, doc! { "$project": fields }];

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     MongoStore, patients,
-    reads::Snapshot,
+    reads::{Query, Snapshot},
     schema::{COLLECTIONS, Collection, PATIENT_WORDS, PATIENTS},
     store::answered,
 };
@@ -98,7 +98,9 @@ async fn words(snapshot: &mut Snapshot<'_>, flaws: &mut Flaws) -> Result<(), Sto
         }
         let ids: Vec<Bson> = expected.values().filter_map(|(_, entry)| entry.get("_id").cloned()).collect();
         if !ids.is_empty() {
-            for found in snapshot.aggregate(&PATIENT_WORDS, vec![doc! { "$match": { "_id": { "$in": ids } } }]).await? {
+            let (limit, filter) = (ids.len(), doc! { "_id": { "$in": ids } });
+            let entries = Query { filter, sort: doc! {}, limit, index: "_id" };
+            for found in snapshot.find(&PATIENT_WORDS, entries).await? {
                 let found = Document::try_from(found).unwrap_or_default();
                 let id = key(&found)?;
                 if expected.get(&id).is_some_and(|(_, entry)| *entry == found) {

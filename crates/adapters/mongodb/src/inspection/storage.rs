@@ -49,10 +49,13 @@ pub(super) async fn find(snapshot: &mut Snapshot<'_>, flaws: &mut Flaws) -> Resu
         let mut documents = Ordered::open(snapshot, all).await?;
         while let Some(document) = documents.next(snapshot).await?.filter(|_| !flaws.is_full()) {
             let Err(error) = read(&document) else { continue };
-            let id = document.optional_uuid("_id").ok().flatten().or_else(|| of_version(&document));
-            match id {
-                Some(id) => flaws.add(noun, id, error.to_string()),
-                None => flaws.add_part(format!("{noun} without an id"), error.to_string()),
+            let what = match error {
+                StoreError::Corrupt { reason } => format!("it cannot be read: {reason}"),
+                other => return Err(other),
+            };
+            match document.optional_uuid("_id").ok().flatten().or_else(|| of_version(&document)) {
+                Some(id) => flaws.add(noun, id, what),
+                None => flaws.add_part(format!("{noun} without an id"), what),
             }
         }
     }

@@ -25,6 +25,7 @@ use infirmary_kernel::testing::CountingEntropy;
 use mongodb::{
     Client,
     bson::{Bson, Document, doc},
+    error::ErrorKind,
 };
 use tempfile::TempDir;
 
@@ -32,6 +33,8 @@ use crate::{Address, Commands, MongoStore, plans};
 
 /// Where a server has to answer within.
 const START_SECONDS: u64 = 60;
+/// It does answer.
+const UNAUTHORIZED: i32 = 13;
 
 static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(Server::find);
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -185,7 +188,11 @@ impl MortalServer {
     }
 
     pub fn start_again(&mut self) {
-        let options = ["--sync-on-commit"];
+        self.start_again_with(&[]);
+    }
+
+    pub fn start_again_with(&mut self, options: &[&str]) {
+        let options = [&["--sync-on-commit"], options].concat();
         let living = Server::start_on(&self.program, self.port, Some(self.data.path()), &options);
         self.living = Some(living.expect("a server that was killed starts again on what it has"));
     }
@@ -293,7 +300,11 @@ impl Server {
                 options.server_selection_timeout = Some(Duration::from_secs(START_SECONDS));
                 options.heartbeat_freq = Some(Duration::from_millis(500));
                 let client = Client::with_options(options).expect("options");
-                client.database("admin").run_command(doc! { "ping": 1 }).await.map(|_| ()).map_err(|e| e.to_string())
+                match client.database("admin").run_command(doc! { "ping": 1 }).await.map_err(|error| *error.kind) {
+                    Ok(_) => Ok(()),
+                    Err(ErrorKind::Command(refused)) if refused.code == UNAUTHORIZED => Ok(()),
+                    Err(error) => Err(error.to_string()),
+                }
             })
         });
         asked.join().map_err(|_| "the server cannot be asked".to_owned())?

@@ -130,7 +130,9 @@ fn killed_at_whatever_moment_it_goes_on_and_nothing_is_served_before_it_is_done(
             }
         };
         if let Some(status) = ended {
-            assert!(status.success(), "{:?}", super::ended(child.wait_with_output().unwrap()));
+            let ended = super::ended(child.wait_with_output().unwrap());
+            // The one before may have been killed when all was done.
+            assert!(status.success() || ended.err.contains("goes on in another store"), "{ended:?}");
             break;
         }
         child.kill().unwrap();

@@ -92,7 +92,9 @@ async fn the_log_is_verified_against_a_head_that_was_kept() {
         .await
         .expect(StatusCode::OK);
     assert_eq!((&verified["valid"], &verified["fault"]), (&json!(true), &Value::Null));
-    assert_ne!(verified["head"], kept["head"], "it has gone on since");
+    // The head of many chains is the last root, which is made when it is asked for.
+    let later = app.get(&admin, "/v1/audit/head").await.expect(StatusCode::OK);
+    assert_ne!(later["head"], kept["head"], "it has gone on since");
 
     let (sequence, hash) = kept["head"].as_str().unwrap().split_once(':').unwrap();
     let other = format!("{sequence}:{}{}", if hash.starts_with('0') { "1" } else { "0" }, &hash[1..]);

@@ -1,13 +1,10 @@
+pub use infirmary_tests::fixture;
 use infirmary_tests::{Answer, TestApp, User};
 use reqwest::{
     Method, StatusCode,
     multipart::{Form, Part},
 };
 use serde_json::{Value, json};
-
-pub fn fixture(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-}
 
 pub fn details(patient: &str) -> Value {
     json!({"patientId": patient, "modality": "CT", "disease": "Pneumonia", "findings": "تەمێک لە سییەکاندا",

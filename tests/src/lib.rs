@@ -7,6 +7,7 @@ pub mod store;
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
@@ -78,6 +79,11 @@ impl TestApp {
         Self::launch(settings, None, None, false).await
     }
 
+    /// On a store that is there.
+    pub async fn start_on(store: Store, settings: &[(&str, &str)]) -> Self {
+        Self::launch_on(|_| store, settings, None, None, false).await
+    }
+
     /// On a clock that stands until it is moved.
     pub async fn start_at_rest(settings: &[(&str, &str)]) -> Self {
         let clock: Arc<ManualClock> = Arc::default();
@@ -101,8 +107,18 @@ impl TestApp {
         server_clock: Option<Arc<dyn Clock>>,
         sending: bool,
     ) -> Self {
+        Self::launch_on(Store::new, settings, clock, server_clock, sending).await
+    }
+
+    async fn launch_on(
+        store: impl FnOnce(&Path) -> Store,
+        settings: &[(&str, &str)],
+        clock: Option<Arc<ManualClock>>,
+        server_clock: Option<Arc<dyn Clock>>,
+        sending: bool,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
+        let store = store(folder.path());
         let address = store.address();
         let config = config(folder.path(), &[[("INFIRMARY_STORE", address.as_str())].as_slice(), settings].concat());
         let (started, has_started) = mpsc::channel();
@@ -351,7 +367,7 @@ impl Answer {
 }
 
 /// The settings of a test's server, with others beside them.
-pub fn config(folder: &std::path::Path, settings: &[(&str, &str)]) -> Config {
+pub fn config(folder: &Path, settings: &[(&str, &str)]) -> Config {
     let defaults = [
         ("INFIRMARY_LISTEN", "127.0.0.1:0"),
         ("INFIRMARY_DATA_DIR", folder.to_str().unwrap()),
@@ -360,6 +376,11 @@ pub fn config(folder: &std::path::Path, settings: &[(&str, &str)]) -> Config {
     ];
     let all = defaults.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::from_variables(all).unwrap()
+}
+
+/// A file of `tests/fixtures`.
+pub fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 pub fn unique_email(role: &str) -> String {

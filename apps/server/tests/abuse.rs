@@ -176,8 +176,8 @@ impl std::fmt::Display for Waits {
 impl Target {
     async fn open(folder: &Path) -> Self {
         let arguments = ["admin", "create", "--email", "admin@infirmary.example", "--name", "Ada", "--password-stdin"];
-        assert!(process::run(folder, arguments, PASSWORD).status.success());
-        let server = Server::start(folder);
+        assert!(process::run(folder, &[], arguments, PASSWORD).status.success());
+        let server = Server::start(folder, &[]);
         infirmary_server::wiring::choose_tls_provider();
         let client = Client::new();
         let post = async |token: &str, path: &str, body: Value| -> Value {

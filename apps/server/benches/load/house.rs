@@ -1,31 +1,31 @@
-//! A house with a hundred thousand patients, written through the store as the server's use cases write, and the people
-//! who sign in to it.
+//! A house with a hundred thousand patients, written through the store as an import writes, and the people who sign in to
+//! it.
 
-use std::{net::SocketAddr, path::Path, time::Instant};
+use std::{fmt, net::SocketAddr, ops::Deref, path::Path, sync::Arc, time::Instant};
 
-use futures_util::{StreamExt, stream};
-use infirmary_financials::{Allocation, Charge, Ledger, Payment, PaymentMethod, RecordedCharge, Source, TakenPayment};
+use infirmary_financials::{Allocation, Charge, Payment, PaymentMethod, Source};
 use infirmary_kernel::{
     AccountId, Action, Clock, Currency, Event, Id, IdSource, Money, PatientId, PersonName, PhoneNumber, ShortText,
-    Subject, Timestamp, Trail,
+    Subject, Timestamp,
 };
-use infirmary_patients::{Mrn, Patient, PatientStore, RegisteredPatient};
+use infirmary_mongodb::{Address, MongoStore};
+use infirmary_patients::{Mrn, Patient, PatientStore};
 use infirmary_sqlite::SqliteStore;
-use infirmary_system::{SystemClock, SystemIds};
+use infirmary_system::{OsEntropy, SystemClock, SystemIds};
+use infirmary_workflows::{Imported, ImportedRecord, Importer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     client::{Connection, get, post},
     process::{self, Server},
+    table,
 };
 
-const PATIENTS: usize = 100_000;
 /// Each with an open charge, to be paid in parts.
 const PAYERS: usize = 10_000;
 const STATEMENT_ENTRIES: usize = 20;
-/// Writes under way at once while the house is filled: a transaction takes up to 512.
-const AT_ONCE: usize = 512;
+const BATCH_RECORDS: usize = 500;
 const PASSWORD: &str = "seven quiet herons at dusk";
 /// Who sign in without pause.
 pub const SIGNING_IN: usize = 4;
@@ -171,8 +171,25 @@ const KURDISH: (&[&str], &[&str]) = (
     ],
 );
 
+/// Where the house is kept.
+pub enum Kept {
+    Sqlite,
+    /// In a database that is there for this run alone.
+    MongoDb {
+        address: Address,
+        text: String,
+    },
+}
+
 pub struct House {
+    kept: Kept,
     folder: TempDir,
+    size: usize,
+    filled: Filled,
+}
+
+/// What there is to ask for.
+pub struct Filled {
     /// Words that patients are found by, of all scripts.
     pub words: Vec<String>,
     pub payers: Vec<PatientId>,
@@ -192,72 +209,121 @@ pub struct People {
 }
 
 impl House {
-    pub async fn build() -> Self {
-        let began = Instant::now();
+    pub async fn build(kept: Kept, size: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let settings = kept.settings();
         let arguments = ["admin", "create", "--email", "admin@infirmary.example", "--name", "Ada", "--password-stdin"];
-        let created = process::run(folder.path(), arguments, PASSWORD);
+        let created = process::run(folder.path(), &settings, arguments, PASSWORD);
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
 
-        let house = {
-            let store = SqliteStore::open(&database(folder.path()), 1).unwrap();
-            let writer = Seeding { store, ids: SystemIds::default(), random: 20_260_301 };
-            writer.fill(folder).await
-        };
-        println!(
-            "a house of {PATIENTS} patients was written in {:.1} s, each in a write of its own with its audit entry",
-            began.elapsed().as_secs_f64()
-        );
-        house
+        let began = Instant::now();
+        let store = kept.importer(folder.path()).await;
+        let writer = Seeding { store, ids: SystemIds::default(), random: 20_260_301 };
+        let filled = writer.fill(size).await;
+        println!("{kept}: a house of {size} patients, written in {:.1} s", began.elapsed().as_secs_f64());
+        Self { kept, folder, size, filled }
     }
 
     pub fn start(&self) -> Server {
-        Server::start(self.folder.path())
+        Server::start(self.folder.path(), &self.kept.settings())
     }
 
     /// The store itself, for who measures it without a server.
-    pub fn store(&self) -> SqliteStore {
-        SqliteStore::open(&database(self.folder.path()), 1).unwrap()
+    pub async fn store(&self) -> Arc<dyn PatientStore> {
+        match &self.kept {
+            Kept::Sqlite => Arc::new(sqlite(self.folder.path())),
+            Kept::MongoDb { address, .. } => Arc::new(mongodb(address).await),
+        }
+    }
+
+    /// How many patients there are, as it is said.
+    pub fn size(&self) -> String {
+        table::number(self.size as f64)
     }
 }
 
-fn database(folder: &Path) -> std::path::PathBuf {
-    folder.join("data/infirmary.db")
+impl Deref for House {
+    type Target = Filled;
+    fn deref(&self) -> &Filled {
+        &self.filled
+    }
+}
+
+impl Kept {
+    /// By the address of a store, as the setting has it; without one, on the embedded default.
+    pub fn parse(address: Option<&str>) -> Result<Self, infirmary_mongodb::OpenError> {
+        Ok(match address {
+            None => Self::Sqlite,
+            Some(address) => Self::MongoDb { address: Address::parse(address)?, text: address.to_owned() },
+        })
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Sqlite => Vec::new(),
+            Self::MongoDb { text, .. } => vec![("INFIRMARY_STORE", text.clone())],
+        }
+    }
+
+    async fn importer(&self, folder: &Path) -> Arc<dyn Importer> {
+        match self {
+            Self::Sqlite => Arc::new(sqlite(folder)),
+            Self::MongoDb { address, .. } => Arc::new(mongodb(address).await),
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite => f.write_str("SQLite"),
+            Self::MongoDb { address, .. } => address.fmt(f),
+        }
+    }
+}
+
+fn sqlite(folder: &Path) -> SqliteStore {
+    SqliteStore::open(&folder.join("data/infirmary.db"), 1).unwrap()
+}
+
+async fn mongodb(address: &Address) -> MongoStore {
+    MongoStore::open(address, Arc::new(OsEntropy)).await.unwrap()
 }
 
 struct Seeding {
-    store: SqliteStore,
+    store: Arc<dyn Importer>,
     ids: SystemIds,
     random: u64,
 }
 
 impl Seeding {
-    async fn fill(mut self, folder: TempDir) -> House {
-        let patients: Vec<Patient> = (1..=PATIENTS).map(|serial| self.patient(serial as u64)).collect();
+    async fn fill(mut self, size: usize) -> Filled {
+        // The counter of numbers is moved as well, so that the server goes on after the last.
+        self.store.reserve_mrns(size as u64).await.unwrap();
+        let patients: Vec<Patient> = (1..=size).map(|serial| self.patient(serial as u64)).collect();
         let words = patients
             .iter()
             .step_by(37)
             .flat_map(|patient| patient.name.as_str().split(' ').map(str::to_owned).collect::<Vec<_>>())
             .collect();
         let (billed, examined) = (patients[0].id, patients[1].id);
-        let payers: Vec<PatientId> = patients[2..2 + PAYERS].iter().map(|patient| patient.id).collect();
+        let payers: Vec<PatientId> = patients[2..].iter().take(PAYERS).map(|patient| patient.id).collect();
 
-        stream::iter(patients)
-            .for_each_concurrent(AT_ONCE, async |patient| {
-                // The counter of numbers is moved as well, so that the server goes on after the last.
-                assert!(self.store.next_mrn().await.is_ok());
-                let trail = self.trail(Action::PATIENT_REGISTER, Subject::patient(patient.id));
-                self.store.register(RegisteredPatient { patient, trail }).await.unwrap();
-            })
-            .await;
-        stream::iter(&payers)
-            .for_each_concurrent(AT_ONCE, async |payer| _ = self.charge(*payer, 100_000_000).await)
-            .await;
+        let mut records: Vec<Imported> =
+            patients.into_iter().map(|patient| self.imported(patient.id, ImportedRecord::Patient(patient))).collect();
+        records.extend(
+            payers.iter().map(|payer| self.imported(*payer, ImportedRecord::Charge(self.charge(*payer, 100_000_000)))),
+        );
         for _ in 0..STATEMENT_ENTRIES / 2 {
-            let charge = self.charge(billed, 29_900).await;
-            self.pay(billed, &charge, 10_000).await;
+            let charge = self.charge(billed, 29_900);
+            let payment = self.payment(&charge, 10_000);
+            let both = [ImportedRecord::Charge(charge), ImportedRecord::Payment(payment)];
+            records.extend(both.map(|record| self.imported(billed, record)));
         }
-        House { folder, words, payers, billed, examined }
+        for batch in records.chunks(BATCH_RECORDS) {
+            assert_eq!(self.store.import(batch.to_vec()).await.unwrap(), batch.len() as u64);
+        }
+        Filled { words, payers, billed, examined }
     }
 
     fn patient(&mut self, serial: u64) -> Patient {
@@ -291,35 +357,38 @@ impl Seeding {
         }
     }
 
-    async fn charge(&self, patient: PatientId, pence: i64) -> Charge {
+    fn charge(&self, patient: PatientId, pence: i64) -> Charge {
         let now = SystemClock.now();
         let (description, amount) = (ShortText::parse("CT of the thorax").unwrap(), Money::new(pence, Currency::GBP));
         let by: AccountId = self.mint(now);
-        let charge = Charge::new(self.mint(now), patient, Source::Hand, None, description, amount, now, by).unwrap();
-        let trail = self.trail(Action::CHARGE_CREATE, Subject::new("charge", charge.id).of_patient(patient));
-        self.store.record_charge(RecordedCharge { charge: charge.clone(), trail }).await.unwrap();
-        charge
+        Charge::new(self.mint(now), patient, Source::Hand, None, description, amount, now, by).unwrap()
     }
 
-    async fn pay(&self, patient: PatientId, charge: &Charge, pence: i64) {
+    /// A part of the charge.
+    fn payment(&self, charge: &Charge, pence: i64) -> Payment {
         let now = SystemClock.now();
         let amount = Money::new(pence, Currency::GBP);
-        let payment = Payment {
+        Payment {
             id: self.mint(now),
-            patient,
+            patient: charge.patient,
             amount,
             method: PaymentMethod::Cash,
             received_at: now,
             received_by: self.mint(now),
             allocations: vec![Allocation { charge: charge.id, amount }],
-        };
-        let trail = self.trail(Action::PAYMENT_TAKE, Subject::new("payment", payment.id).of_patient(patient));
-        self.store.take_payment(TakenPayment { payment, trail }).await.unwrap();
+        }
     }
 
-    fn trail(&self, action: Action, subject: Subject) -> Trail {
+    /// A record of a patient, with what the trail keeps of it.
+    fn imported(&self, patient: PatientId, record: ImportedRecord) -> Imported {
         let now = SystemClock.now();
-        Trail::new(Event::anonymous(self.mint(now), now, None, action, subject))
+        let (action, subject) = match &record {
+            ImportedRecord::Charge(charge) => (Action::CHARGE_CREATE, Subject::new("charge", charge.id)),
+            ImportedRecord::Payment(payment) => (Action::PAYMENT_TAKE, Subject::new("payment", payment.id)),
+            _ => (Action::PATIENT_REGISTER, Subject::patient(patient)),
+        };
+        let event = Event::anonymous(self.mint(now), now, None, action, subject.of_patient(patient));
+        Imported { record, event }
     }
 
     fn mint<T>(&self, now: Timestamp) -> Id<T> {

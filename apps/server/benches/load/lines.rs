@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use infirmary_kernel::{Limit, PageRequest, PatientId};
-use infirmary_patients::{PatientStore, SearchTerms};
+use infirmary_patients::SearchTerms;
 use serde_json::json;
 
 use crate::{
@@ -145,14 +145,14 @@ async fn find(house: &House) {
             };
             (Vec::new().into(), request)
         };
-        let line = format!("find by 4 letters among 100,000, {limit} a page, 16 connections");
+        let line = format!("find by 4 letters among {}, {limit} a page, 16 connections", house.size());
         rate(&line, &server, load(16, 6, 200), requests, target, replaced).await;
     }
 }
 
 /// The index itself, without HTTP: one after the other, the worst prefixes too.
 async fn store(house: &House) {
-    let store = house.store();
+    let store = house.store().await;
     let words = || house.words.iter().step_by(3);
     let kinds: [(&str, Vec<String>); 4] = [
         ("1 letter", words().map(|word| prefix(word, 1)).collect()),
@@ -359,7 +359,7 @@ async fn start(house: &House) {
     }
     let measured = Measured::of(latencies, 1.0);
     Row {
-        line: "start to the first 200, with 100,000 patients",
+        line: &format!("start to the first 200, with {} patients", house.size()),
         unit: "ms",
         figure: measured.percentile(0.5),
         measured: Some(&measured),

@@ -63,7 +63,7 @@ fn times(ratio: f64) -> String {
     format!("{ratio:.2}")
 }
 
-fn number(figure: f64) -> String {
+pub fn number(figure: f64) -> String {
     if figure.abs() < 100.0 {
         return format!("{figure:.1}");
     }

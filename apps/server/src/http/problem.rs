@@ -171,6 +171,18 @@ impl Problem {
         }
     }
 
+    /// The same where something may have been written all the same.
+    #[must_use]
+    pub fn after_others(self) -> Self {
+        match self.kind {
+            Kind::Unavailable => Self {
+                detail: "it is not known whether it was carried out; try again with the same Idempotency-Key".into(),
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -305,10 +317,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable { .. } => Self::unavailable(error),
-            StoreError::OutcomeUnknown { .. } => Self {
-                detail: "it is not known whether it was carried out; try again with the same Idempotency-Key".into(),
-                ..Self::unavailable(error)
-            },
+            StoreError::OutcomeUnknown { .. } => Self::unavailable(error).after_others(),
             StoreError::Corrupt { .. } => Self::internal(error),
         }
     }

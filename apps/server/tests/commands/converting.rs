@@ -131,7 +131,7 @@ fn killed_at_whatever_moment_it_goes_on_and_nothing_is_served_before_it_is_done(
         };
         if let Some(status) = ended {
             let ended = super::ended(child.wait_with_output().unwrap());
-            // The one before may have been killed when all was done.
+            // The kill before came when all was done.
             assert!(status.success() || ended.err.contains("goes on in another store"), "{ended:?}");
             break;
         }
@@ -268,7 +268,8 @@ fn a_house_goes_to_mongodb_and_comes_back_row_by_row() {
 fn on_the_way_to_mongodb_it_may_be_killed_too() {
     let Some((database, address)) = database() else { return };
     let house = House::demo();
-    let many = house.at(vec![(STORE, address.clone())]);
+    let objects = folder(&house.data().join("objects"));
+    let many = house.at(vec![(STORE, address.clone()), ("INFIRMARY_OBJECTS", objects)]);
     let mut kills = 0;
     while kills < 3 {
         let mut child = house.command(&["convert", "--to", &address]).spawn().unwrap();

@@ -80,7 +80,7 @@ impl Cluster {
     }
 
     fn start_again(&mut self, number: usize) {
-        self.instances[number] = Some(Server::start_with(&self.place(number), &self.settings()));
+        self.instances[number] = Some(Server::start(&self.place(number), &self.settings()));
     }
 
     /// SIGKILL.
@@ -97,7 +97,7 @@ impl Cluster {
     }
 
     fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>, input: &str) {
-        let ended = process::run_with(&self.place(0), &self.settings(), arguments, input);
+        let ended = process::run(&self.place(0), &self.settings(), arguments, input);
         let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
         assert!(ended.status.success(), "{out}{err}");
     }

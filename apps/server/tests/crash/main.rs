@@ -47,12 +47,13 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     let data = folder.path();
     let created = process::run(
         data,
+        &[],
         ["admin", "create", "--email", "admin@infirmary.example", "--name", "Ada", "--password-stdin"],
         PASSWORD,
     );
     assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
 
-    let mut server = Server::start(data);
+    let mut server = Server::start(data, &[]);
     let people = Arc::new(People::sign_in(&server, false).await);
     let mut random = Random(seed);
     let mut writers: Vec<Writer> = (0..WRITERS)
@@ -73,7 +74,7 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
         if round % 2 == 0 {
             verify(data, round);
         }
-        server = Server::start(data);
+        server = Server::start(data, &[]);
         let mut checking = JoinSet::new();
         for writer in writers.drain(..) {
             checking.spawn(writer.check(server.address.to_string()));
@@ -107,7 +108,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 fn verify(data: &Path, round: u64) {
-    let verified = process::run(data, ["verify"], "");
+    let verified = process::run(data, &[], ["verify"], "");
     assert!(
         verified.status.success(),
         "round {round}: {}{}",

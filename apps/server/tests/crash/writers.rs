@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use reqwest::{Client, StatusCode};
@@ -15,6 +16,8 @@ use crate::{PASSWORD, journal::Journal, process::Server};
 
 /// Patients whom a writer goes on writing to, so that their lists stay on one page.
 const PATIENTS_AT_HAND: usize = 4;
+/// Times that something is asked of a server whose database is not back yet.
+const PATIENCE: u32 = 150;
 
 #[derive(Debug, Default)]
 pub struct Sums {
@@ -78,7 +81,15 @@ impl People {
     }
 
     pub async fn get(&self, server: &str, path: &str) -> Value {
-        let answer = self.client.get(format!("http://{server}{path}")).bearer_auth(&self.admin).send().await.unwrap();
+        let ask = || self.client.get(format!("http://{server}{path}")).bearer_auth(&self.admin).send();
+        let mut answer = ask().await.unwrap();
+        for _ in 0..PATIENCE {
+            if !(self.database_may_go && answer.status() == StatusCode::SERVICE_UNAVAILABLE) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            answer = ask().await.unwrap();
+        }
         let status = answer.status();
         let body = answer.text().await.unwrap();
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
@@ -227,6 +238,18 @@ impl Writer {
         Some(body)
     }
 
+    /// Nobody kills it now; but a transaction that was begun by who was killed keeps others from what it wrote, until the
+    /// database gives it up.
+    async fn send_patiently(&self, server: &str, request: &Request) -> Vec<u8> {
+        for _ in 0..PATIENCE {
+            if let Some(answer) = self.send(server, request).await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("{request:?} is not answered")
+    }
+
     /// Returns when the journal is on the disk.
     fn acknowledged(&mut self, request: &Request, answer: &[u8]) {
         let answer: Value = serde_json::from_slice(answer).unwrap();
@@ -250,8 +273,8 @@ impl Writer {
         if let Some(request) = self.in_flight.take() {
             let before = self.count(&server, &request).await;
             assert!(before <= 1, "{request:?} was written {before} times");
-            let first = self.send(&server, &request).await.expect("nobody kills it now");
-            let again = self.send(&server, &request).await.expect("nobody kills it now");
+            let first = self.send_patiently(&server, &request).await;
+            let again = self.send_patiently(&server, &request).await;
             assert_eq!(first, again, "{request:?}: a repeated request gets the same answer, to the byte");
             assert_eq!(self.count(&server, &request).await, 1, "{request:?} has one effect");
             self.acknowledged(&request, &first);

@@ -18,13 +18,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Returns when it listens. What it warns of is written to the standard error of this process.
-    pub fn start(data_dir: &Path) -> Self {
-        Self::start_with(data_dir, &[])
-    }
-
-    /// With settings beside the defaults.
-    pub fn start_with(data_dir: &Path, settings: &[(&str, String)]) -> Self {
+    /// With settings beside the defaults. Returns when it listens. What it warns of is written to the standard error of this
+    /// process.
+    pub fn start(data_dir: &Path, settings: &[(&str, String)]) -> Self {
         let mut child = command(data_dir, settings, ["serve"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = lines
@@ -75,11 +71,7 @@ fn address(line: &str) -> Option<SocketAddr> {
 }
 
 /// Runs the binary to its end, with a text on its standard input.
-pub fn run<'a>(data_dir: &Path, arguments: impl IntoIterator<Item = &'a str>, input: &str) -> Output {
-    run_with(data_dir, &[], arguments, input)
-}
-
-pub fn run_with<'a>(
+pub fn run<'a>(
     data_dir: &Path,
     settings: &[(&str, String)],
     arguments: impl IntoIterator<Item = &'a str>,

@@ -4,6 +4,9 @@
 
 mod discrepancies;
 mod queries;
+mod statement;
+mod summary;
+mod sums;
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -116,15 +116,16 @@ fn shape(command: &Document) -> String {
     kept.to_string()
 }
 
-pub(crate) fn has_new() -> bool {
-    seen().values().any(Option::is_some)
+pub(crate) fn has_new(database: &str) -> bool {
+    seen().values().flatten().any(|sent| sent.database == database)
 }
 
-/// Asks the server for the plan of what was sent since the last time; tells what walks through a whole collection, and what
-/// was changed that is only to be added to.
-pub(crate) async fn examine(client: &Client) -> Result<Vec<String>, mongodb::error::Error> {
+/// Asks the server for the plan of what was sent to the database since the last time; tells what walks through a whole
+/// collection, and what was changed that is only to be added to.
+pub(crate) async fn examine(client: &Client, database: &str) -> Result<Vec<String>, mongodb::error::Error> {
+    let take = |sent: &mut Option<Sent>| sent.take_if(|sent| sent.database == database);
     let new: Vec<(String, Sent)> =
-        seen().iter_mut().filter_map(|(shape, sent)| Some((shape.clone(), sent.take()?))).collect();
+        seen().iter_mut().filter_map(|(shape, sent)| Some((shape.clone(), take(sent)?))).collect();
     let changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut walks: Vec<String> =
         changed.iter().map(|name| format!("{name} is only to be added to, and is changed")).collect();
@@ -150,7 +151,11 @@ pub(crate) async fn examine(client: &Client) -> Result<Vec<String>, mongodb::err
 /// Whether the filter gives the first field of an index one value, or a few. Every planner that is worth the name takes such
 /// an index; not all tell so of a filter that has more beside it.
 fn is_led(command: &Document) -> bool {
-    let (Ok(collection), Ok(filter)) = (command.get_str("find"), command.get_document("filter")) else { return false };
+    let first = || command.get_array("pipeline").ok()?.first()?.as_document()?.get_document("$match").ok();
+    let found = command.get_str("find").ok().zip(command.get_document("filter").ok());
+    let Some((collection, filter)) = found.or_else(|| command.get_str("aggregate").ok().zip(first())) else {
+        return false;
+    };
     filter.iter().any(|(field, value)| {
         let exact = match value {
             Bson::Document(operators) => {
@@ -246,6 +251,8 @@ mod tests {
         let find = |filter: Document| is_led(&doc! { "find": "sessions", "filter": filter });
         assert!(find(doc! { "_id": 1, "refresh": 2 }) && find(doc! { "account": { "$in": [1] }, "x": 1 }));
         assert!(find(doc! { "_id": { "account": 1, "key": 2 } }));
+        let matched = |by: &str| doc! { "aggregate": "sessions", "pipeline": [{ "$match": { by: { "$in": [1] } } }] };
+        assert!(is_led(&matched("_id")) && !is_led(&matched("refresh")));
         assert!(!find(doc! { "refresh": 1 }) && !find(doc! { "account": { "$gt": 1 } }) && !find(doc! {}));
     }
 

@@ -120,6 +120,8 @@ impl MongoStore {
             _ => OpenError::address(),
         })?;
         let commands = Commands::default();
+        #[cfg(feature = "test-support")]
+        crate::testing::note_opened(address, &commands);
         configure(&mut options, &commands);
         let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let client = Client::with_options(options).map_err(|_| OpenError::address())?;

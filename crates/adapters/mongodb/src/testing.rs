@@ -8,12 +8,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
 
 use std::{
+    collections::HashMap,
     env,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -21,16 +22,26 @@ use std::{
 };
 
 use infirmary_kernel::testing::CountingEntropy;
-use mongodb::{Client, bson::doc};
+use mongodb::{
+    Client,
+    bson::{Bson, Document, doc},
+};
 use tempfile::TempDir;
 
-use crate::{Address, MongoStore, plans};
+use crate::{Address, Commands, MongoStore, plans};
 
 /// Where a server has to answer within.
 const START_SECONDS: u64 = 60;
 
 static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(Server::find);
 static COUNT: AtomicU64 = AtomicU64::new(0);
+/// What the first store of this process on an address sends.
+static COMMANDS: LazyLock<Mutex<HashMap<String, Commands>>> = LazyLock::new(Mutex::default);
+
+pub(crate) fn note_opened(address: &Address, commands: &Commands) {
+    let mut noted = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner);
+    noted.entry(address.expose().to_owned()).or_insert_with(|| commands.clone());
+}
 
 /// A store on a database of its own. `None`, with the reason on the standard output, where there is no server.
 pub async fn store() -> Option<(MongoStore, TestDatabase)> {
@@ -40,17 +51,17 @@ pub async fn store() -> Option<(MongoStore, TestDatabase)> {
 
 /// A name that no other test uses, on the server of this test binary.
 pub fn database() -> Option<TestDatabase> {
+    let server = server()?;
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("infirmary_test_{}_{number}", std::process::id());
+    let address = server.address_of(&name);
+    Some(TestDatabase { address, name, external: server.external, seed: (number + 1) << 48 })
+}
+
+/// That of this test binary.
+fn server() -> Option<&'static Server> {
     match &*SERVER {
-        Ok(server) => {
-            let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("infirmary_test_{}_{number}", std::process::id());
-            Some(TestDatabase {
-                address: server.address_of(&name),
-                name,
-                external: server.external,
-                seed: (number + 1) << 48,
-            })
-        }
+        Ok(server) => Some(server),
         Err(why) => {
             let required = env::var("INFIRMARY_TEST_REQUIRE").is_ok_and(|required| required.contains("mongodb"));
             assert!(!required, "a MongoDB server is required: {why}");
@@ -84,18 +95,58 @@ impl TestDatabase {
         Address::parse(&self.address).expect("an address")
     }
 
+    /// What the first store on it has sent: for tests that have the store only through what uses it.
+    pub fn commands(&self) -> Commands {
+        let noted = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.get(&self.address).expect("a store that was opened").clone()
+    }
+
     /// To look at what is there, or to spoil it.
     pub async fn client(&self) -> mongodb::Database {
         Client::with_uri_str(&self.address).await.expect("an address").database(&self.name)
     }
 }
 
-/// A database on a server of its own, for what is done to a whole server. `None` also where the server is another's.
-pub fn lone_database() -> Option<(TestDatabase, impl Drop + Send + Sync + use<>)> {
-    database()?;
+/// A database on a server of its own that fails as it is told to. `None` also where the server is another's.
+pub async fn failing_database() -> Option<(TestDatabase, FailPoint)> {
+    server()?;
     let server = Server::start(&Server::program().ok()?, &[]).expect("a server that can be started once can be twice");
     let name = "infirmary_test".to_owned();
-    Some((TestDatabase { address: server.address_of(&name), name, external: false, seed: 1 << 48 }, server))
+    let plain = server.address_of(&name);
+    let client = Client::with_uri_str(&plain).await.expect("an address");
+    // Who has lost the server looks for it again as soon as the driver lets them.
+    let address = format!("{plain}?heartbeatFrequencyMS=500&appName={name}");
+    let database = TestDatabase { address, name, external: false, seed: 1 << 48 };
+    Some((database, FailPoint { client, _server: server }))
+}
+
+/// The `failCommand` of a server with test commands, for those who come by the address of its [`TestDatabase`].
+pub struct FailPoint {
+    client: Client,
+    _server: Server,
+}
+
+impl FailPoint {
+    /// `mode` and `data` are those of `configureFailPoint`.
+    pub async fn arm(&self, command: &str, mode: impl Into<Bson>, data: &Document) {
+        let mut data = data.clone();
+        data.insert("failCommands", vec![command]);
+        data.insert("appName", "infirmary_test");
+        self.configure(doc! { "configureFailPoint": "failCommand", "mode": mode.into(), "data": data }).await;
+    }
+
+    pub async fn disarm(&self) {
+        self.configure(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await;
+    }
+
+    async fn configure(&self, command: Document) {
+        self.client.database("admin").run_command(command).await.expect("configured");
+    }
+
+    /// The database by a connection that does not fail.
+    pub fn database(&self) -> mongodb::Database {
+        self.client.database("infirmary_test")
+    }
 }
 
 /// A server of its own that is no replica set. `None` also where the server is another's.
@@ -121,7 +172,7 @@ pub struct MortalServer {
 impl MortalServer {
     /// `None` also where the server is another's.
     pub fn start() -> Option<Self> {
-        database()?;
+        server()?;
         let program = Server::program().ok()?;
         let data = TempDir::new().expect("a folder");
         let mut server = Self { program, port: free_port(), data, living: None };
@@ -154,11 +205,11 @@ impl Drop for TestDatabase {
         let looked = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                if !plans::has_new() && !external {
+                if !plans::has_new(&name) && !external {
                     return Vec::new();
                 }
                 let client = Client::with_uri_str(&address).await.expect("an address");
-                let walks = plans::examine(&client).await.expect("plans");
+                let walks = plans::examine(&client, &name).await.expect("plans");
                 if external {
                     client.database(&name).drop().await.expect("dropped");
                 }

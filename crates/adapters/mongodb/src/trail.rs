@@ -13,7 +13,7 @@ use crate::{
     documents::{Fields, bytes, id, time},
     failures::{duplicate, is_conflict, write_error},
     schema::{AUDIT, CLAIMS},
-    transaction::Transaction,
+    transaction::{Done, Transaction, Work, unopposed},
 };
 
 /// For all tries of one entry together.
@@ -56,6 +56,19 @@ impl MongoStore {
     }
 }
 
+/// Events of several entries, which are there together.
+struct Noted(Vec<Event>);
+
+#[async_trait]
+impl Work for Noted {
+    type Answer = ();
+
+    async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Done<'a, ()> {
+        let events: Vec<&Event> = self.0.iter().collect();
+        Ok(((), Some(transaction.seal(&events).await?)))
+    }
+}
+
 fn claim_id(account: AccountId, key: &IdempotencyKey) -> Document {
     doc! { "account": id(account), "key": key.as_str() }
 }
@@ -82,9 +95,16 @@ pub(crate) fn claim(found: &RawDocument) -> Result<Claim, StoreError> {
 
 #[async_trait]
 impl Journal for MongoStore {
-    async fn append(&self, event: Event) -> Result<(), StoreError> {
+    async fn append_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let [event] = events.as_slice() else {
+            return self.transact(None, &Noted(events)).await.map_err(unopposed);
+        };
+        // One document is atomic by itself, and there with the answer: no commit has to follow.
         let limit = Duration::from_secs(APPEND_TIMEOUT_SECONDS);
-        tokio::time::timeout(limit, self.append_until_done(&event)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(limit, self.append_until_done(event)).await.unwrap_or_else(|_| {
             Err(StoreError::OutcomeUnknown { reason: "the database did not answer in time".to_owned() })
         })
     }

@@ -1,6 +1,9 @@
 //! The house record by record: how it comes from another store, and goes to one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -54,8 +57,16 @@ impl Transfer for MongoStore {
         }
     }
 
+    /// Patiently: the same again adds nothing, and nobody waits for an answer.
     async fn add(&self, conversion: ConversionId, records: Vec<HouseRecord>) -> Result<(), WriteError> {
-        self.transact(None, &Filling { conversion, records }).await
+        let filling = Filling { conversion, records };
+        for _ in 1..TRIES {
+            match self.transact(None, &filling).await {
+                Err(WriteError::Store(_)) => tokio::time::sleep(PAUSE).await,
+                added => return added,
+            }
+        }
+        self.transact(None, &filling).await
     }
 
     async fn conversion(&self) -> Result<Option<Conversion>, StoreError> {
@@ -73,6 +84,11 @@ impl Transfer for MongoStore {
         }
     }
 }
+
+/// Over a minute in all, each try with the time of a write: for so long a server may keep what a process had begun to write
+/// that was killed (`transactionLifetimeLimitSeconds`).
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Where the records of a kind are.
 enum Place {

@@ -9,12 +9,13 @@ use infirmary_financials::{
     testing::{CURRENCY, charge, money},
 };
 use infirmary_kernel::{
-    Action, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, Role, StoreError, Subject,
-    Timestamp, WriteError, Written,
+    Action, Claim, Event, Fingerprint, IdempotencyKey, Journal, PatientId, Receipt, Receipts, Role, StoreError,
+    Subject, Timestamp, WriteError, Written,
     testing::{caller, fresh_id, trail, trail_with_claim},
 };
 use infirmary_mongodb::{MongoStore, testing};
 use infirmary_patients::{Patient, PatientStore, RegisteredPatient, testing::patient};
+use infirmary_workflows::{ImportedId, ImportedRecord, Importer, testing::import_laws::records_of};
 use mongodb::bson::{Document, doc};
 
 /// What the server does to a command.
@@ -53,36 +54,24 @@ fn faults(commands: &[&'static str]) -> Vec<Fault> {
 
 struct House {
     store: MongoStore,
-    database: testing::TestDatabase,
-    client: mongodb::Client,
-    _server: Box<dyn std::any::Any + Send + Sync>,
+    _database: testing::TestDatabase,
+    fail_point: testing::FailPoint,
 }
 
 impl House {
     async fn new() -> Option<Self> {
-        let (mut database, server) = testing::lone_database()?;
-        let plain = database.address.clone();
-        // The fail point is for the connections of this name only.
-        database.address = format!("{plain}?heartbeatFrequencyMS=500&appName={}", database.name);
-        let client = mongodb::Client::with_uri_str(&plain).await.unwrap();
-        Some(Self { store: database.open().await, database, client, _server: Box::new(server) })
+        let (database, fail_point) = testing::failing_database().await?;
+        Some(Self { store: database.open().await, _database: database, fail_point })
     }
 
     async fn arm(&self, fault: &Fault) {
-        let mut data = fault.data.clone();
-        data.insert("failCommands", vec![fault.command]);
-        data.insert("appName", self.database.name.as_str());
         let mode =
             if fault.times == 0 { "alwaysOn".into() } else { mongodb::bson::Bson::from(doc! { "times": fault.times }) };
-        self.configure(doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data }).await;
+        self.fail_point.arm(fault.command, mode, &fault.data).await;
     }
 
     async fn disarm(&self) {
-        self.configure(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await;
-    }
-
-    async fn configure(&self, command: Document) {
-        self.client.database("admin").run_command(command).await.unwrap();
+        self.fail_point.disarm().await;
     }
 
     async fn holds(&self, context: &str) {
@@ -95,8 +84,8 @@ impl House {
     async fn entries_of(&self, id: uuid::Uuid) -> usize {
         let everything = doc! {};
         let mut found = 0;
-        let mut cursor =
-            self.client.database(&self.database.name).collection::<Document>("audit").find(everything).await.unwrap();
+        let audit = self.fail_point.database().collection::<Document>("audit");
+        let mut cursor = audit.find(everything).await.unwrap();
         while cursor.advance().await.unwrap() {
             let entry = cursor.deserialize_current().unwrap();
             let form = entry.get_binary_generic("form").unwrap();
@@ -191,20 +180,26 @@ async fn a_write_without_a_key_is_there_whole_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_witness_that_was_acknowledged_is_in_the_log_once() {
+async fn what_was_acknowledged_as_noted_is_in_the_log_once_and_all_of_it() {
     let Some(house) = House::new().await else { return };
     let doctor = caller(Role::Doctor);
-    for fault in faults(&["insert", "find"]) {
-        let patient = fresh_id();
-        let event = Event::by(fresh_id(), at(), &doctor, Action::PATIENT_READ, Subject::patient(patient));
-        house.arm(&fault).await;
-        let noted = house.store.append(event).await;
+    for (fault, count) in faults(&["insert", "find", "commitTransaction"]).iter().zip([1, 3].into_iter().cycle()) {
+        let patients: Vec<PatientId> = (0..count).map(|_| fresh_id()).collect();
+        let subjects = patients.iter().map(|patient| Subject::patient(*patient));
+        let events =
+            subjects.map(|subject| Event::by(fresh_id(), at(), &doctor, Action::PATIENT_READ, subject)).collect();
+        house.arm(fault).await;
+        let noted = house.store.append_all(events).await;
         house.disarm().await;
-        let entries = house.entries_of(patient.as_uuid()).await;
+        let mut entries = std::collections::BTreeSet::new();
+        for patient in patients {
+            entries.insert(house.entries_of(patient.as_uuid()).await);
+        }
+        let entries: Vec<usize> = entries.into_iter().collect();
         match noted {
-            Ok(()) => assert_eq!(entries, 1, "{fault:?}"),
-            Err(StoreError::Unavailable { .. }) => assert_eq!(entries, 0, "{fault:?}"),
-            Err(StoreError::OutcomeUnknown { .. }) => assert!(entries <= 1, "{fault:?}"),
+            Ok(()) => assert_eq!(entries, [1], "{fault:?}"),
+            Err(StoreError::Unavailable { .. }) => assert_eq!(entries, [0], "{fault:?}"),
+            Err(StoreError::OutcomeUnknown { .. }) => assert!(entries == [0] || entries == [1], "{fault:?}"),
             Err(error) => panic!("{fault:?}: {error}"),
         }
     }
@@ -340,5 +335,56 @@ async fn of_the_last_two_admins_who_go_at_two_processes_at_once_one_stays() {
             (Err(WriteError::Conflict { law: law::LAST_ADMIN }), Ok(())) => last,
             both => panic!("round {round}: {both:?}"),
         };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_imported_whole_or_not_at_all_with_an_entry_for_each_record() {
+    let Some(house) = House::new().await else { return };
+    for fault in faults(&["insert", "aggregate", "commitTransaction"]) {
+        let batch = records_of(&house.store, 2).await;
+        let ids: Vec<ImportedId> = batch.iter().map(|imported| imported.record.id()).collect();
+        house.arm(&fault).await;
+        let first = house.store.import(batch.clone()).await;
+        house.disarm().await;
+        assert!(is_honest(&first), "{fault:?}: {first:?}");
+        let there = Importer::known(&house.store, &ids).await.unwrap().len();
+        match &first {
+            Ok(_) => assert_eq!(there, ids.len(), "{fault:?}"),
+            Err(WriteError::Store(StoreError::Unavailable { .. })) => assert_eq!(there, 0, "{fault:?}"),
+            Err(_) => assert!(there == 0 || there == ids.len(), "{fault:?}: {there}"),
+        }
+        let again = house.store.import(batch.clone()).await.unwrap();
+        assert!(again == 0 || there == 0, "{fault:?}, after {first:?}: {again}");
+        for imported in &batch {
+            // The bill of a study is linked to it, and is none by hand.
+            let entries = usize::from(imported.event.action != Action::CHARGE_CREATE);
+            let told = house.entries_of(imported.event.id.as_uuid()).await;
+            assert_eq!(told, entries, "{fault:?}: {}", imported.event.action.as_str());
+        }
+    }
+    house.holds("imports").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_payment_at_the_desk_and_an_imported_one_at_once_one_is_taken() {
+    let Some((one, database)) = testing::store().await else { return };
+    let other = database.open().await;
+    for round in 0..6 {
+        let mut batch = records_of(&one, 1).await;
+        let payment = batch.iter().position(|imported| imported.event.action == Action::PAYMENT_TAKE).unwrap();
+        let imported = batch.remove(payment);
+        one.import(batch).await.unwrap();
+        let ImportedRecord::Payment(payment) = &imported.record else { panic!("no payment") };
+        let desk =
+            TakenPayment { payment: Payment { id: fresh_id(), ..payment.clone() }, trail: trail(Action::PAYMENT_TAKE) };
+        let (desk, import) =
+            futures_util::future::join(other.take_payment(desk), one.import(vec![imported.clone()])).await;
+        match (&desk, &import) {
+            (Ok(_), Ok(0)) | (Err(WriteError::Stale), Ok(1)) => {}
+            both => panic!("round {round}: {both:?}"),
+        }
+        let bill = one.charges(&[payment.allocations[0].charge]).await.unwrap();
+        assert_eq!((bill[0].outstanding().amount_minor(), bill[0].paid), (0, payment.amount), "round {round}");
     }
 }

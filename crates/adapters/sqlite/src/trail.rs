@@ -131,8 +131,11 @@ pub(crate) fn claim(row: &Row<'_>) -> rusqlite::Result<Claim> {
 
 #[async_trait]
 impl Journal for SqliteStore {
-    async fn append(&self, event: Event) -> Result<(), StoreError> {
-        self.write(move |transaction| transaction.seal(&event).or_write_error()).await.map_err(unopposed)
+    async fn append_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        let write = move |transaction: &Transaction<'_>| {
+            events.iter().try_for_each(|event| transaction.seal(event)).or_write_error()
+        };
+        self.write(write).await.map_err(unopposed)
     }
 }
 

@@ -77,11 +77,11 @@ impl AnswerChallenge {
             return Err(AuthError::BadCode);
         };
         let account = self.accounts.find(account).await?.filter(Account::is_active).ok_or(AuthError::BadCode)?;
-        let answered = self.grant(&challenge, account, spent, origin).await?;
+        // Before the write: after it the challenge is used, and there is nothing to come back with, should this fail.
         if let Some(attempt) = &guarded {
             self.attempts.clear(&attempt.email).await?;
         }
-        Ok(answered)
+        self.grant(&challenge, account, spent, origin).await
     }
 
     /// Of [`CodePurpose::PhoneCheck`]: that whoever answers holds the phone. It is good for nothing here, and once.

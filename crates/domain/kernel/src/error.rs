@@ -82,6 +82,18 @@ pub enum StoreError {
     Corrupt { reason: String },
 }
 
+impl StoreError {
+    /// The same of a write that others of the same request went before: what they have done stays, so it is not so that
+    /// nothing happened.
+    #[must_use]
+    pub fn after_others(self) -> Self {
+        match self {
+            Self::Unavailable { reason } => Self::OutcomeUnknown { reason },
+            other => other,
+        }
+    }
+}
+
 /// The gate did not let the caller through, or could not tell.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {

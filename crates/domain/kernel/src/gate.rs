@@ -170,8 +170,9 @@ impl Gate {
             return self.witness_during(caller, action, subject, read).await;
         }
         let found = read.await?;
-        let each = self.witness_each(caller, action.clone(), &subject, found.items.iter().map(patient));
-        futures_util::future::try_join(self.witness(caller, action, subject.clone()), each).await?;
+        let each = self.each(caller, &action, &subject, found.items.iter().map(patient));
+        let list = self.event(caller, action.clone(), subject.clone());
+        self.journal.append_all(std::iter::once(list).chain(each).collect()).await?;
         Ok(found)
     }
 
@@ -183,9 +184,18 @@ impl Gate {
         subject: &Subject,
         patients: impl IntoIterator<Item = PatientId>,
     ) -> Result<(), StoreError> {
+        self.journal.append_all(self.each(caller, &action, subject, patients).collect()).await
+    }
+
+    fn each(
+        &self,
+        caller: &Caller,
+        action: &Action,
+        subject: &Subject,
+        patients: impl IntoIterator<Item = PatientId>,
+    ) -> impl Iterator<Item = Event> {
         let patients: BTreeSet<PatientId> = patients.into_iter().collect();
-        let note = |patient| self.witness(caller, action.clone(), subject.clone().of_patient(patient));
-        futures_util::future::try_join_all(patients.into_iter().map(note)).await.map(drop)
+        patients.into_iter().map(|patient| self.event(caller, action.clone(), subject.clone().of_patient(patient)))
     }
 
     pub fn event(&self, caller: &Caller, action: Action, subject: Subject) -> Event {

@@ -51,12 +51,17 @@ pub trait Signer: Send + Sync {
 /// The audit trail, for what is not part of a write: reads and refusals.
 ///
 /// Laws
-/// - When it answers `Ok`, the entry is durable and linked to the one before it.
+/// - When it answers `Ok`, the entries are durable and each is linked to the one before it.
+/// - Of events that are given together all become entries, one after the other in one chain, or none does.
 /// - In a log of one chain, entries of one process keep the order in which they were given.
 #[cfg_attr(feature = "test-support", mockall::automock)]
 #[async_trait]
 pub trait Journal: Send + Sync {
-    async fn append(&self, event: Event) -> Result<(), StoreError>;
+    async fn append_all(&self, events: Vec<Event>) -> Result<(), StoreError>;
+
+    async fn append(&self, event: Event) -> Result<(), StoreError> {
+        self.append_all(vec![event]).await
+    }
 }
 
 /// The idempotency records that writes have left.

@@ -209,8 +209,8 @@ impl MemoryJournal {
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    async fn append(&self, event: Event) -> Result<(), StoreError> {
-        locked(&self.events).push(event);
+    async fn append_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        locked(&self.events).extend(events);
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    http::{App, access::Access},
+    http::{App, access::Access, problem::Problem},
     legacy::id,
 };
 
@@ -85,7 +85,8 @@ async fn upload_report(app: web::Data<App>, Known(caller): Known, body: Unread) 
     if patient != Some(known.patient) {
         return Err(Invalid::new("/patientID", "is not the patient of the diagnosis").into());
     }
-    if known.status == DiagnosisStatus::Draft {
+    let is_draft = known.status == DiagnosisStatus::Draft;
+    if is_draft {
         let confirm = &app.diagnoses.confirm;
         if for_doctor {
             confirm.run_for_doctor(&caller, diagnosis, Some(known.version)).await?;
@@ -95,10 +96,14 @@ async fn upload_report(app: web::Data<App>, Known(caller): Known, body: Unread) 
     }
     let told = |_: &ReportView| Receipt::from_bytes(Vec::new());
     let issued = if for_doctor {
-        app.reports.issue.uploaded_for_doctor(&caller, diagnosis, pdf, None, told).await?
+        app.reports.issue.uploaded_for_doctor(&caller, diagnosis, pdf, None, told).await
     } else {
-        app.reports.issue.uploaded(&caller, diagnosis, pdf, None, told).await?
+        app.reports.issue.uploaded(&caller, diagnosis, pdf, None, told).await
     };
+    let issued = issued.map_err(|error| {
+        let problem = Problem::from(error);
+        if is_draft { problem.after_others() } else { problem }
+    })?;
     Ok(match issued {
         Issued::Now(_) => done("items added"),
         // As it is spelled there.

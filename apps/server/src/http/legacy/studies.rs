@@ -3,7 +3,10 @@
 use actix_web::{HttpResponse, post, web};
 use infirmary_diagnosis::Content;
 use infirmary_imaging::{Intake, ReceivedImage};
-use infirmary_kernel::{AccountId, Caller, Invalid, LongText, Permission, Receipt, Role, ShortText};
+use infirmary_kernel::{
+    AccountId, Caller, FileName, Fingerprint, Idempotency, IdempotencyKey, Invalid, LongText, Permission, Receipt,
+    Role, Sha256Digest, ShortText,
+};
 use infirmary_workflows::{NewStudyRecord, StudyRecord};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -119,11 +122,35 @@ async fn record(
     let told = |_: &StudyRecord| Receipt::from_bytes(Vec::new());
     let record = &app.studies.record;
     match author {
-        None => record.run(caller, new, vec![image], None, told).await?,
+        None => {
+            let same = sent_again(caller.account, &new, &image)?;
+            record.run(caller, new, vec![image], Some(same), told).await?
+        }
         Some(author) => {
             let author = author.ok_or_else(|| Invalid::new("/doctorID", "is of no doctor of this house"))?;
-            record.run_for_doctor(caller, author, new, vec![image], None, told).await?
+            let same = sent_again(author, &new, &image)?;
+            record.run_for_doctor(caller, author, new, vec![image], Some(same), told).await?
         }
     };
     Ok(())
+}
+
+/// These clients have no keys, and their people send again what was not answered. What is the same to the byte is the same
+/// upload, and is charged once. See ADR 0048.
+fn sent_again(author: AccountId, new: &NewStudyRecord, image: &ReceivedImage) -> Result<Idempotency, Invalid> {
+    let NewStudyRecord { patient, modality, content, confirmed, tasks: _ } = new;
+    let (patient, author, sha256) = (patient.as_uuid(), author.as_uuid(), image.sha256());
+    let fingerprint = Fingerprint::of([
+        patient.as_bytes().as_slice(),
+        author.as_bytes(),
+        modality.as_str().as_bytes(),
+        content.disease.as_str().as_bytes(),
+        content.findings.as_str().as_bytes(),
+        content.conditions.as_str().as_bytes(),
+        &[u8::from(*confirmed)],
+        sha256.as_bytes(),
+        image.file_name.as_ref().map_or("", FileName::as_str).as_bytes(),
+    ]);
+    let name = Sha256Digest::from_bytes(*fingerprint.as_bytes());
+    Ok(Idempotency { key: IdempotencyKey::parse(&format!("uploadIMG {name}"))?, fingerprint })
 }

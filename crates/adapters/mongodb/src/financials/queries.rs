@@ -1,20 +1,23 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use infirmary_financials::{
-    ChargeFilter, ChargeStatus, ChargeView, Discrepancy, Entry, LedgerQueries, PaymentMethod, PaymentView, Period,
-    Place, Posting, StatementRows, Summary, SummaryBy, SummaryRow, Totals,
+    ChargeFilter, ChargeStatus, ChargeView, Discrepancy, LedgerQueries, PaymentView, Period, Place, StatementRows,
+    Summary, SummaryBy, Totals,
 };
-use infirmary_kernel::{Currency, Cursor, MoneyError, Page, PageRequest, PatientId, ShortText, StoreError, TaskCode};
+use infirmary_kernel::{Currency, Cursor, Page, PageRequest, PatientId, StoreError};
 use mongodb::bson::{Bson, Document, RawDocument, doc};
 
-use super::{charge_view, discrepancies, money, payment_view, with_refunds};
+use super::{
+    charge_view, discrepancies, payment_view, statement::Account, summary::Asked, sums::unsummable, with_refunds,
+};
 use crate::{
     MongoStore,
     care_teams::given_patients,
-    documents::{DocumentExt, Fields, id, number, time, uuid},
+    documents::{DocumentExt, Fields, id, number},
     reads::{Query, after_place, newest_first, one_more},
-    schema::{CHARGES, Collection, PAYMENTS, REFUNDS},
+    schema::{CHARGES, PAYMENTS},
+    transaction::unopposed,
 };
 
 #[async_trait]
@@ -52,25 +55,8 @@ impl LedgerQueries for MongoStore {
         after: Option<Place>,
         most: usize,
     ) -> Result<StatementRows, StoreError> {
-        let mut snapshot = self.snapshot().await?;
-        let (mut all, mut before) = (Sums::default(), Sums::default());
-        let mut entries: Vec<Entry> = Vec::new();
-        for (collection, postings) in postings() {
-            let account = account(patient, currency, postings, after, most);
-            let found = snapshot.aggregate_by(collection, "patient", account).await?;
-            for found in &found {
-                for sum in found.documents("sums")? {
-                    let column = sum.number("_id")?;
-                    all.add(column, sum.number("all")?)?;
-                    before.add(column, sum.number("before")?)?;
-                }
-                let read = found.documents("entries")?.into_iter().map(entry);
-                entries.extend(read.collect::<Result<Vec<_>, _>>()?);
-            }
-        }
-        entries.sort_by_key(Entry::place);
-        entries.truncate(most);
-        Ok(StatementRows { opening: before.totals(currency)?.balance(), entries, totals: all.totals(currency)? })
+        let account = Account { patient, currency, after, most };
+        self.transact(None, &account).await.map_err(unopposed)
     }
 
     /// What was paid and given back is read from the charges that it lies on: one look at each of them.
@@ -96,27 +82,8 @@ impl LedgerQueries for MongoStore {
     }
 
     async fn summary(&self, period: Period, by: SummaryBy, currency: Currency) -> Result<Summary, StoreError> {
-        let mut snapshot = self.snapshot().await?;
-        let mut sums: BTreeMap<Option<String>, Sums> = BTreeMap::new();
-        for &Happening { collection, at, index, column } in HAPPENINGS {
-            let found = snapshot.aggregate_by(collection, index, happened(at, column, period, by, currency)).await?;
-            for found in &found {
-                let key = match by {
-                    SummaryBy::Task => Some(found.optional_text("_id")?.unwrap_or(SummaryRow::NO_TASK)),
-                    SummaryBy::Day | SummaryBy::Month | SummaryBy::Method => found.optional_text("_id")?,
-                };
-                sums.entry(key.map(str::to_owned)).or_default().add(column, found.number("sum")?)?;
-            }
-        }
-        let mut all = Totals::zero(currency);
-        let mut rows = Vec::new();
-        for (key, sums) in sums {
-            let totals = sums.totals(currency)?;
-            all = all.checked_add(totals).map_err(unsummable)?;
-            // What is charged has no method: it is of the totals only.
-            rows.extend(key.map(|key| SummaryRow { key, totals }));
-        }
-        Ok(Summary { period, by, rows, totals: all })
+        let asked = Asked { period, by, currency };
+        self.transact(None, &asked).await.map_err(unopposed)
     }
 
     async fn discrepancies(&self, currency: Currency, most: usize) -> Result<Vec<Discrepancy>, StoreError> {
@@ -145,32 +112,6 @@ fn listing(filter: &ChargeFilter, page: &PageRequest) -> Query {
     }
 }
 
-fn unsummable(error: MoneyError) -> StoreError {
-    StoreError::Corrupt { reason: error.to_string() }
-}
-
-/// Sums in minor units by the ranks of what was posted: of charges, payments, refunds and voids.
-#[derive(Default)]
-struct Sums([i64; 4]);
-
-const CHARGE: usize = 0;
-const PAYMENT: usize = 1;
-const REFUND: usize = 2;
-const VOID: usize = 3;
-
-impl Sums {
-    fn add(&mut self, column: usize, sum: i64) -> Result<(), StoreError> {
-        let kept = self.0.get_mut(column).ok_or_else(|| unsummable(MoneyError::Overflow))?;
-        *kept = kept.checked_add(sum).ok_or_else(|| unsummable(MoneyError::Overflow))?;
-        Ok(())
-    }
-
-    fn totals(&self, currency: Currency) -> Result<Totals, StoreError> {
-        let Self([charged, paid, refunded, voided]) = *self;
-        Totals::new(currency, charged, voided, paid, refunded).map_err(unsummable)
-    }
-}
-
 /// The four sums of charges, by `key`.
 fn four_sums(key: impl Into<Bson>) -> Document {
     let voided = doc! { "$cond": [{ "$eq": ["$status", ChargeStatus::Void.as_str()] }, "$amount", number(0)] };
@@ -186,108 +127,4 @@ fn four_sums(key: impl Into<Bson>) -> Document {
 fn four(found: &RawDocument, currency: Currency) -> Result<Totals, StoreError> {
     let sum = |field| found.number(field);
     Totals::new(currency, sum("charged")?, sum("voided")?, sum("paid")?, sum("refunded")?).map_err(unsummable)
-}
-
-/// The collections of an account, with what a document of each has posted; what has no time was not.
-fn postings() -> [(&'static Collection, Vec<Document>); 3] {
-    let posting = |at: &str, rank: usize| doc! { "at": at, "rank": rank as i64 };
-    [
-        (&CHARGES, vec![posting("$charged_at", CHARGE), posting("$voided_at", VOID)]),
-        (&PAYMENTS, vec![posting("$received_at", PAYMENT)]),
-        (&REFUNDS, vec![posting("$refunded_at", REFUND)]),
-    ]
-}
-
-/// What the postings of a patient sum up to, in all and up to the place, and the first of those after it.
-fn account(
-    patient: PatientId,
-    currency: Currency,
-    postings: Vec<Document>,
-    after: Option<Place>,
-    most: usize,
-) -> Vec<Document> {
-    let later = match after {
-        Some(Place { at, rank, id }) => {
-            let place = vec![time(at), number(i64::from(rank)), uuid(id)];
-            doc! { "$gt": [["$posting.at", "$posting.rank", "$_id"], place] }.into()
-        }
-        None => Bson::Boolean(true),
-    };
-    let before = doc! { "$sum": { "$cond": [later.clone(), number(0), "$amount"] } };
-    let sums = doc! { "$group": { "_id": "$posting.rank", "all": { "$sum": "$amount" }, "before": before } };
-    vec![
-        doc! { "$match": { "patient": id(patient), "currency": currency.as_str() } },
-        doc! { "$unset": "allocations" },
-        doc! { "$set": { "posting": postings } },
-        doc! { "$unwind": "$posting" },
-        doc! { "$match": { "posting.at": { "$ne": null } } },
-        doc! { "$facet": {
-            "sums": [sums],
-            "entries": [
-                { "$match": { "$expr": later } },
-                { "$sort": { "posting.at": 1, "posting.rank": 1, "_id": 1 } },
-                { "$limit": most as i64 },
-            ],
-        } },
-    ]
-}
-
-fn entry(found: &RawDocument) -> Result<Entry, StoreError> {
-    let posting = found.document("posting")?;
-    let task = || found.optional_parsed("task", TaskCode::parse);
-    let description = || found.parsed("description", ShortText::parse);
-    let method = || found.parsed("method", PaymentMethod::parse);
-    let kind = match posting.number("rank")? {
-        PAYMENT => Posting::Payment { payment: found.id("_id")?, method: method()? },
-        REFUND => Posting::Refund {
-            refund: found.id("_id")?,
-            payment: found.id("payment")?,
-            method: method()?,
-            reason: found.parsed("reason", ShortText::parse)?,
-        },
-        VOID => Posting::Void {
-            charge: found.id("_id")?,
-            task: task()?,
-            description: description()?,
-            reason: found.parsed("void_reason", ShortText::parse)?,
-        },
-        _ => Posting::Charge { charge: found.id("_id")?, task: task()?, description: description()? },
-    };
-    Ok(Entry { at: posting.time("at")?, posting: kind, amount: money(found, "amount")? })
-}
-
-/// What counts in a summary, and at which time of its document.
-struct Happening {
-    collection: &'static Collection,
-    at: &'static str,
-    index: &'static str,
-    column: usize,
-}
-
-static HAPPENINGS: &[Happening] = &[
-    Happening { collection: &CHARGES, at: "charged_at", index: "time", column: CHARGE },
-    Happening { collection: &CHARGES, at: "voided_at", index: "voided", column: VOID },
-    Happening { collection: &PAYMENTS, at: "received_at", index: "time", column: PAYMENT },
-    Happening { collection: &REFUNDS, at: "refunded_at", index: "time", column: REFUND },
-];
-
-/// The sums of what happened in the period, by its key.
-fn happened(at: &str, column: usize, period: Period, by: SummaryBy, currency: Currency) -> Vec<Document> {
-    let within = doc! { "$gte": time(period.from()), "$lt": time(period.to()) };
-    let mut stages = vec![doc! { "$match": { at: within, "currency": currency.as_str() } }];
-    let in_parts = by == SummaryBy::Task && matches!(column, PAYMENT | REFUND);
-    if in_parts {
-        stages.push(doc! { "$unwind": "$allocations" });
-    }
-    let date = |format: &str| doc! { "$dateToString": { "date": format!("${at}"), "format": format } };
-    let key: Bson = match by {
-        SummaryBy::Day => date("%Y-%m-%d").into(),
-        SummaryBy::Month => date("%Y-%m").into(),
-        SummaryBy::Task if in_parts => "$allocations.task".into(),
-        SummaryBy::Task => "$task".into(),
-        SummaryBy::Method => "$method".into(),
-    };
-    let amount = if in_parts { "$allocations.amount" } else { "$amount" };
-    stages.push(doc! { "$group": { "_id": key, "sum": { "$sum": amount } } });
-    stages
 }

@@ -22,6 +22,7 @@ macro_rules! audit_log_laws {
         $crate::audit_log_laws!(@each $make:
             an_entry_tells_all_that_the_event_told
             entries_of_many_writers_are_dense_and_linked
+            events_that_are_given_together_are_there_together_and_in_order
             a_closed_log_is_covered_by_the_head_that_is_exported
             of_many_who_close_at_once_each_root_is_linked
             what_follows_a_place_comes_in_order
@@ -100,6 +101,27 @@ pub async fn entries_of_many_writers_are_dense_and_linked(log: &(impl AuditLog +
     assert_eq!((verification.head, verification.fault), (exported, None));
     assert_eq!(verified, 128);
     assert_eq!(entries_of(&log.heads().await.unwrap()), 128);
+}
+
+pub async fn events_that_are_given_together_are_there_together_and_in_order(log: &(impl AuditLog + Journal)) {
+    log.append_all(Vec::new()).await.unwrap();
+    let lists: Vec<Vec<Event>> =
+        [1, 2, 60].map(|count| (0..count).map(|n| event(Action::CHARGE_READ, n)).collect()).into();
+    let written = lists.iter().map(async |list| log.append_all(list.clone()).await.unwrap());
+    futures_util::future::join_all(written).await;
+    let mut found = find(log, &EntryFilter::default()).await;
+    assert_eq!(found.len(), 63);
+    found.sort_by_key(|entry| (entry.chain, entry.sequence));
+    for list in lists {
+        let ids: Vec<_> = list.iter().map(|event| event.id).collect();
+        let of_list: Vec<&Entry> = found.iter().filter(|entry| ids.contains(&entry.id)).collect();
+        assert_eq!(of_list.iter().map(|entry| entry.id).collect::<Vec<_>>(), ids);
+        let follows = |pair: &[&Entry]| pair[0].chain == pair[1].chain && pair[0].sequence + 1 == pair[1].sequence;
+        assert!(of_list.windows(2).all(follows), "no other entry is between them");
+    }
+    let exported = log.close(at(100)).await.unwrap();
+    let verification = verify_log(log, Some(exported), |_| {}).await.unwrap();
+    assert_eq!((verification.head, verification.fault), (exported, None));
 }
 
 fn entries_of(heads: &Heads) -> u64 {

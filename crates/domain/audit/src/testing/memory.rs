@@ -36,14 +36,16 @@ fn chains_of(entries: &[Sealed]) -> Vec<ChainHead> {
 
 #[async_trait]
 impl Journal for MemoryAuditLog {
-    async fn append(&self, event: Event) -> Result<(), StoreError> {
+    async fn append_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
         let mut entries = locked(&self.entries);
         let chain = match self.chains {
             0 => ChainId::ONLY,
             chains => ChainId::new(1 + (entries.len() % usize::from(chains)) as u16),
         };
-        let sealed = seal(chain, &head_of(&entries, chain), &event);
-        entries.push(sealed);
+        for event in events {
+            let sealed = seal(chain, &head_of(&entries, chain), &event);
+            entries.push(sealed);
+        }
         Ok(())
     }
 }

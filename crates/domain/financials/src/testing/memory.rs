@@ -390,8 +390,8 @@ impl LedgerQueries for MemoryLedger {
 
 #[async_trait]
 impl Journal for MemoryLedger {
-    async fn append(&self, event: Event) -> Result<(), StoreError> {
-        self.journal.append(event).await
+    async fn append_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        self.journal.append_all(events).await
     }
 }
 

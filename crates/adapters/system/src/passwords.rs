@@ -97,10 +97,12 @@ impl BcryptHasher {
         let slot = self.slot().await?;
         let (answer, answered) = oneshot::channel();
         let recipe = self.recipe.clone();
-        // The slot goes along: who stops waiting for the answer does not free the thread.
+        // The slot goes along: who stops waiting for the answer does not free the thread. It is free before the answer is
+        // out, so that who asks once more does not wait for it.
         let job = Box::new(move || {
-            let _ = answer.send(work(&recipe));
+            let outcome = work(&recipe);
             drop(slot);
+            let _ = answer.send(outcome);
         });
         self.jobs.send(job).map_err(|_| HasherError::Busy)?;
         answered.await.map_err(|_| HasherError::Busy)

@@ -1,6 +1,11 @@
 //! The same on a database of MongoDB, where several machines may be at work.
 
-use infirmary_mongodb::testing::{self, TestDatabase};
+use infirmary_mongodb::testing::{self, MortalServer, TestDatabase};
+use mongodb::{
+    Client,
+    bson::{Bson, Document, doc},
+    error::ErrorKind,
+};
 
 use super::*;
 
@@ -31,7 +36,7 @@ fn a_house_is_begun_verified_and_served() {
     // A server closes the log as soon as it has the lease.
     let head = house.run(&["audit", "head"]).well();
     house.run(&["verify", "--head", head.split_whitespace().last().unwrap()]).well();
-    assert!(files(&house.data()).iter().all(|(path, _)| path.starts_with(house.data().join("secrets"))));
+    assert!(!house.data().join("infirmary.db").exists());
 }
 
 #[test]
@@ -76,6 +81,55 @@ fn an_archive_is_refused_with_what_to_do_instead() {
         assert!(said.contains("mongodump") && said.contains("mongorestore") && said.contains("bucket"), "{said}");
     }
     assert!(!house.path("b.tar").exists());
+}
+
+/// The names in a list of the operator's guide.
+fn listed(start: &str) -> Vec<&'static str> {
+    let guide = include_str!("../../../../docs/operators-guide.md");
+    let (list, _) = guide.split_once(start).unwrap().1.split_once(']').unwrap();
+    list.split(',').map(|name| name.trim().trim_matches('"')).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_of_the_operators_guide_are_enough_and_do_not_reach_the_audit_trail() {
+    let Some(mut server) = MortalServer::start() else { return };
+    let database = "infirmary";
+    let root = Client::with_uri_str(server.address_of(database)).await.unwrap().database(database);
+    let on = |names: &str, actions: &str| {
+        let actions = listed(actions);
+        let privilege = |name| doc! { "resource": { "db": database, "collection": name }, "actions": &actions };
+        listed(names).into_iter().map(privilege).collect::<Vec<Document>>()
+    };
+    let mut privileges = on("const added = [", "const add = [");
+    privileges.extend(on("const changed = [", "const all = ["));
+    privileges.push(doc! { "resource": { "db": database, "collection": "" }, "actions": ["listCollections"] });
+    let role = doc! { "createRole": "infirmary", "roles": Bson::Array(Vec::new()), "privileges": privileges };
+    root.run_command(role).await.unwrap();
+    let user = doc! { "createUser": "infirmary", "pwd": PASSWORD, "roles": ["infirmary"] };
+    root.run_command(user).await.unwrap();
+    tokio::task::block_in_place(|| {
+        server.kill();
+        server.start_again_with(&["--auth"]);
+    });
+
+    let password = PASSWORD.replace(' ', "%20");
+    let address = server.address_of(database).replace("mongodb://", &format!("mongodb://infirmary:{password}@"));
+    let house = House::with(vec![(STORE, address.clone())]);
+    tokio::task::block_in_place(|| {
+        Serving::spawn(house.command(&["demo"]).stdout(Stdio::null())).stop();
+        assert!(house.run(&["verify"]).well().contains("clean: 12 patients"));
+        let without = House::with(vec![(STORE, server.address_of(database))]);
+        let said = without.run(&["serve"]).refused();
+        assert!(said.contains("Unauthorized") || said.contains("credentials"), "{said}");
+    });
+    let trail = Client::with_uri_str(address).await.unwrap().database(database).collection::<Document>("audit");
+    assert!(trail.find_one(doc! {}).await.unwrap().is_some());
+    let changed = trail.update_one(doc! {}, doc! { "$set": { "action": "nothing" } }).await.map(|_| ());
+    let removed = trail.delete_one(doc! {}).await.map(|_| ());
+    for tried in [changed, removed] {
+        let kind = *tried.unwrap_err().kind;
+        assert!(matches!(&kind, ErrorKind::Command(refused) if refused.code == 13), "{kind:?}");
+    }
 }
 
 #[test]

@@ -365,6 +365,7 @@ pub(crate) static COLLECTIONS: &[&Collection] = &[
 
 /// What is only ever added to: whoever this program is to the database needs no right to change or remove it there.
 #[cfg(feature = "test-support")]
+#[cfg(any(test, feature = "test-support"))]
 pub(crate) static ADDED_TO: &[&Collection] = &[&AUDIT, &AUDIT_ROOTS, &DIAGNOSIS_VERSIONS];
 
 /// The law that the index keeps, by the names that the server gives them.

@@ -21,13 +21,15 @@ use std::{
 };
 
 use infirmary_kernel::testing::CountingEntropy;
-use mongodb::{Client, bson::doc};
+use mongodb::{Client, bson::doc, error::ErrorKind};
 use tempfile::TempDir;
 
 use crate::{Address, MongoStore, plans};
 
 /// Where a server has to answer within.
 const START_SECONDS: u64 = 60;
+/// It does answer.
+const UNAUTHORIZED: i32 = 13;
 
 static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(Server::find);
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -134,7 +136,11 @@ impl MortalServer {
     }
 
     pub fn start_again(&mut self) {
-        let options = ["--sync-on-commit"];
+        self.start_again_with(&[]);
+    }
+
+    pub fn start_again_with(&mut self, options: &[&str]) {
+        let options = [&["--sync-on-commit"], options].concat();
         let living = Server::start_on(&self.program, self.port, Some(self.data.path()), &options);
         self.living = Some(living.expect("a server that was killed starts again on what it has"));
     }
@@ -242,7 +248,11 @@ impl Server {
                 options.server_selection_timeout = Some(Duration::from_secs(START_SECONDS));
                 options.heartbeat_freq = Some(Duration::from_millis(500));
                 let client = Client::with_options(options).expect("options");
-                client.database("admin").run_command(doc! { "ping": 1 }).await.map(|_| ()).map_err(|e| e.to_string())
+                match client.database("admin").run_command(doc! { "ping": 1 }).await.map_err(|error| *error.kind) {
+                    Ok(_) => Ok(()),
+                    Err(ErrorKind::Command(refused)) if refused.code == UNAUTHORIZED => Ok(()),
+                    Err(error) => Err(error.to_string()),
+                }
             })
         });
         asked.join().map_err(|_| "the server cannot be asked".to_owned())?

@@ -1,14 +1,12 @@
-//! What must hold among the documents. A verification reads all of them: each collection by cursors, of which a batch is in
-//! memory at a time, and what belongs together in one order, so that it is put together as it comes.
-//!
-//! An answer is of the moment of its first query as long as the server keeps what was then, which is five minutes unless it
-//! is told otherwise (`minSnapshotHistoryWindowInSeconds`); then it is refused. Indexes are as they are.
+//! What must hold among the documents. A verification reads all of them, by parts of the house of a thousand ids each
+//! ([`parts`]): so it takes as much memory, and no longer than a server keeps a moment, however large the house is. What one
+//! law says of one record is of one moment, and so are the counts, as far as the server keeps a snapshot for them.
 
 mod books;
 mod completeness;
 mod flaws;
 mod histories;
-mod ordered;
+mod parts;
 mod references;
 mod shape;
 mod storage;
@@ -33,18 +31,20 @@ use crate::{
 impl Inspection for MongoStore {
     async fn flaws(&self, law: RecordLaw, most: usize) -> Result<Vec<Flaw>, StoreError> {
         let mut flaws = Flaws::at_most(most);
-        if law == RecordLaw::Shape {
-            shape::find(self, &mut flaws).await?;
-            return Ok(flaws.found());
-        }
-        let mut snapshot = self.snapshot().await?;
         match law {
-            RecordLaw::Storage => storage::find(&mut snapshot, &mut flaws).await?,
-            RecordLaw::Shape | RecordLaw::References => references::find(&mut snapshot, &mut flaws).await?,
-            RecordLaw::Histories => histories::find(&mut snapshot, &mut flaws).await?,
-            RecordLaw::Completeness => completeness::find(&mut snapshot, &mut flaws).await?,
-            RecordLaw::House => books::find(&mut snapshot, &mut flaws).await?,
-            RecordLaw::Trail => trail::find(&mut snapshot, &mut flaws).await?,
+            RecordLaw::Storage => storage::find(self, &mut flaws).await?,
+            RecordLaw::Shape => shape::find(self, &mut flaws).await?,
+            RecordLaw::References => references::find(self, &mut flaws).await?,
+            RecordLaw::Histories => {
+                parts::check(self, &histories::Versions, &mut flaws).await?;
+                histories::record_numbers(self, &mut flaws).await?;
+            }
+            RecordLaw::Completeness => {
+                parts::check(self, &completeness::Studies, &mut flaws).await?;
+                parts::check(self, &completeness::Reports, &mut flaws).await?;
+            }
+            RecordLaw::House => books::find(self, &mut flaws).await?,
+            RecordLaw::Trail => parts::check(self, &trail::Trail, &mut flaws).await?,
         }
         Ok(flaws.found())
     }

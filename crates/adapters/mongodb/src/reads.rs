@@ -134,8 +134,8 @@ impl MongoStore {
 
 /// The store at one moment: that of the first query.
 pub(crate) struct Snapshot<'a> {
-    pub(crate) store: &'a MongoStore,
-    pub(crate) session: ClientSession,
+    store: &'a MongoStore,
+    session: ClientSession,
 }
 
 impl Snapshot<'_> {

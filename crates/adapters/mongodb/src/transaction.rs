@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use infirmary_kernel::{Id, StoreError, Trail, WriteError, Written};
 use mongodb::{
-    ClientSession,
+    ClientSession, SessionCursor,
     bson::{Document, RawDocumentBuf, doc},
     error::Error,
     options::{ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions, UpdateModifications},
@@ -21,7 +21,7 @@ use crate::{
     chains::Sealing,
     documents::number,
     failures::{duplicate, is_conflict, is_transient, is_unknown_commit, reason},
-    reads::{MAX_ROWS_AT_ONCE, Query},
+    reads::{MAX_ROWS_AT_ONCE, MAY_WALK, Query},
     schema::{AUDIT, CLAIMS, Collection, TURNS},
     store::{QUERY_TIMEOUT, answered, majority},
 };
@@ -30,9 +30,13 @@ use crate::{
 /// on until its time is over: each time, one of them got through.
 const MAX_TRIES: u32 = 5;
 const MAX_COMMIT_TRIES: u32 = 5;
+/// Of what comes by a cursor, in one round trip.
+const MAX_STREAMED_AT_ONCE: u32 = 1_000;
 /// For all tries together.
 const WRITE_TIMEOUT_SECONDS: u64 = 10;
 const MAX_COMMIT_SECONDS: u64 = 5;
+/// For a part of the house that is read in one transaction. Servers end one after a minute.
+pub(crate) const PART_TIMEOUT: Duration = Duration::from_secs(50);
 const FIRST_PAUSE_MS: u64 = 4;
 const MAX_PAUSE_MS: u64 = 250;
 
@@ -340,6 +344,37 @@ impl<'a> Transaction<'a> {
         }
         .await;
         self.done(found)
+    }
+
+    /// All that the filter takes, in the order of the index, for [`Transaction::next`]; of each document these fields, or all
+    /// when none is named. It may be more than is held at once.
+    pub(crate) async fn open(
+        &mut self,
+        collection: &Collection,
+        filter: Document,
+        index: &'static str,
+        fields: Document,
+    ) -> Result<SessionCursor<RawDocumentBuf>, WriteError> {
+        let rows = self.store.rows(collection);
+        let opened = rows
+            .find(filter)
+            .projection(fields)
+            .sort(collection.keys_of(index))
+            .hint(collection.hint(index))
+            .batch_size(MAX_STREAMED_AT_ONCE)
+            .max_time(PART_TIMEOUT)
+            .comment(format!("{MAY_WALK}every document of a part is read"))
+            .session(&mut self.session)
+            .await;
+        self.done(opened)
+    }
+
+    pub(crate) async fn next(
+        &mut self,
+        cursor: &mut SessionCursor<RawDocumentBuf>,
+    ) -> Result<Option<RawDocumentBuf>, WriteError> {
+        let next = cursor.next(&mut self.session).await.transpose();
+        self.done(next)
     }
 
     pub(crate) async fn insert(&mut self, collection: &Collection, document: Document) -> Result<(), WriteError> {

@@ -20,7 +20,10 @@ impl Flaws {
 
     /// Of a part of the store.
     pub(super) fn add_part(&mut self, record: String, what: impl Into<Cow<'static, str>>) {
-        let flaw = Flaw { record, what: what.into() };
+        self.add_flaw(Flaw { record, what: what.into() });
+    }
+
+    pub(super) fn add_flaw(&mut self, flaw: Flaw) {
         if !self.is_full() && !self.found.contains(&flaw) {
             self.found.push(flaw);
         }

@@ -1,23 +1,25 @@
-//! Whatever a document names is there, and of the same patient. Each collection is gone through once; what a batch of its
-//! documents names is looked for together.
+//! Whatever a document names is there, and of the same patient. Each collection is gone through once; what the documents of a
+//! part name is looked for together.
 
 use std::collections::{HashMap, HashSet};
 
-use infirmary_kernel::StoreError;
+use async_trait::async_trait;
+use infirmary_kernel::{StoreError, WriteError};
 use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use uuid::Uuid;
 
 use super::{
     flaws::Flaws,
-    ordered::{BATCH_DOCUMENTS, Of, Ordered},
+    parts::{self, Check, Part},
 };
 use crate::{
+    MongoStore,
     documents::{Fields, uuid},
-    reads::Snapshot,
     schema::{
         ACCOUNTS, CHARGES, Collection, DIAGNOSES, DIAGNOSIS_VERSIONS, EMERGENCY_ACCESSES, IMAGES, INVITATIONS,
         PATIENT_WORDS, PATIENTS, PAYMENTS, REFUNDS, REPORTS, SESSIONS, STUDIES,
     },
+    transaction::Transaction,
 };
 
 /// That are looked for at once.
@@ -167,36 +169,53 @@ static REFERENCES: &[(&Collection, &[Reference])] = &[
     ),
 ];
 
-pub(super) async fn find(snapshot: &mut Snapshot<'_>, flaws: &mut Flaws) -> Result<(), StoreError> {
+pub(super) async fn find(store: &MongoStore, flaws: &mut Flaws) -> Result<(), StoreError> {
     for (collection, references) in REFERENCES {
-        let mut rest = Documents::of(snapshot, collection).await?;
-        loop {
-            let batch = rest.batch(snapshot).await?;
-            if batch.is_empty() || flaws.is_full() {
-                break;
-            }
-            for reference in *references {
-                check(snapshot, collection, &batch, reference, flaws).await?;
-            }
-        }
+        parts::check(store, &Named { collection, references }, flaws).await?;
     }
     Ok(())
 }
 
+/// What the documents of a collection name.
+struct Named {
+    collection: &'static Collection,
+    references: &'static [Reference],
+}
+
+#[async_trait]
+impl Check for Named {
+    fn by(&self) -> &'static Collection {
+        self.collection
+    }
+
+    async fn look(&self, transaction: &mut Transaction<'_>, part: &Part, flaws: &mut Flaws) -> Result<(), WriteError> {
+        let fields: Document = NAMING.iter().map(|field| ((*field).to_owned(), 1.into())).collect();
+        let mut rest = transaction.open(self.collection, part.own(), "_id", fields).await?;
+        let mut all = Vec::new();
+        while let Some(document) = transaction.next(&mut rest).await? {
+            all.push(document);
+        }
+        for reference in self.references {
+            check(transaction, self.collection, &all, reference, flaws).await?;
+        }
+        Ok(())
+    }
+}
+
 async fn check(
-    snapshot: &mut Snapshot<'_>,
+    transaction: &mut Transaction<'_>,
     collection: &Collection,
-    batch: &[RawDocumentBuf],
+    all: &[RawDocumentBuf],
     reference: &Reference,
     flaws: &mut Flaws,
-) -> Result<(), StoreError> {
+) -> Result<(), WriteError> {
     let mut named = Vec::new();
-    for document in batch.iter().filter(|document| matches!(document.get(reference.having), Ok(Some(_)))) {
+    for document in all.iter().filter(|document| matches!(document.get(reference.having), Ok(Some(_)))) {
         for id in ids(document, reference.field)? {
             named.push((document, id));
         }
     }
-    let there = there(snapshot, reference, named.iter().map(|(_, id)| *id).collect()).await?;
+    let there = there(transaction, reference, named.iter().map(|(_, id)| *id).collect()).await?;
     for (document, id) in named {
         let target = there.get(&id);
         let agrees = target.is_some_and(|target| agree(document, target, reference.agrees));
@@ -227,17 +246,17 @@ fn ids(document: &RawDocument, field: &str) -> Result<Vec<Uuid>, StoreError> {
 
 /// Of the ids those that are there, with what has to agree.
 async fn there(
-    snapshot: &mut Snapshot<'_>,
+    transaction: &mut Transaction<'_>,
     reference: &Reference,
     ids: HashSet<Uuid>,
-) -> Result<HashMap<Uuid, RawDocumentBuf>, StoreError> {
+) -> Result<HashMap<Uuid, RawDocumentBuf>, WriteError> {
     let mut there = HashMap::new();
     let ids: Vec<Bson> = ids.into_iter().map(uuid).collect();
     for ids in ids.chunks(IDS_AT_ONCE) {
         let mut fields: Document = reference.agrees.iter().map(|(_, field)| ((*field).to_owned(), 1.into())).collect();
         fields.insert("_id", 1);
         let pipeline = vec![doc! { "$match": { "_id": { "$in": ids } } }, doc! { "$project": fields }];
-        for found in snapshot.aggregate(reference.to, pipeline).await? {
+        for found in transaction.aggregate(reference.to, pipeline).await? {
             there.insert(found.id::<()>("_id")?.as_uuid(), found);
         }
     }
@@ -246,26 +265,6 @@ async fn there(
 
 fn agree(here: &RawDocument, there: &RawDocument, fields: &[(&str, &str)]) -> bool {
     fields.iter().all(|(one, other)| matches!((here.get(one), there.get(other)), (Ok(one), Ok(other)) if one == other))
-}
-
-/// The documents of a collection, batch by batch.
-struct Documents(Ordered);
-
-impl Documents {
-    async fn of(snapshot: &mut Snapshot<'_>, collection: &'static Collection) -> Result<Self, StoreError> {
-        let all = Of { collection, index: "_id", key: "_id", filter: Document::new(), fields: NAMING };
-        Ordered::open(snapshot, all).await.map(Self)
-    }
-
-    async fn batch(&mut self, snapshot: &mut Snapshot<'_>) -> Result<Vec<RawDocumentBuf>, StoreError> {
-        let mut batch = Vec::new();
-        while batch.len() < BATCH_DOCUMENTS as usize
-            && let Some(document) = self.0.next(snapshot).await?
-        {
-            batch.push(document);
-        }
-        Ok(batch)
-    }
 }
 
 /// Every field that names something, or agrees with what another one names.

@@ -1,22 +1,28 @@
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use infirmary_kernel::StoreError;
+use infirmary_kernel::{StoreError, WriteError};
 use mongodb::{
     IndexModel,
     bson::{Bson, Document, RawDocumentBuf, doc},
 };
+use uuid::Uuid;
 
 use super::{
     flaws::Flaws,
-    ordered::{BATCH_DOCUMENTS, Of, Ordered},
+    parts::{self, Check, Part},
 };
 use crate::{
     MongoStore, patients,
-    reads::{Query, Snapshot},
+    reads::Query,
     schema::{COLLECTIONS, Collection, PATIENT_WORDS, PATIENTS},
     store::answered,
+    transaction::Transaction,
 };
+
+/// That are looked for at once.
+const ENTRIES_AT_ONCE: usize = 250;
 
 /// Compares with what this version makes at start; and the index of words, which is kept by hand, with the patients.
 pub(super) async fn find(store: &MongoStore, flaws: &mut Flaws) -> Result<(), StoreError> {
@@ -48,8 +54,7 @@ pub(super) async fn find(store: &MongoStore, flaws: &mut Flaws) -> Result<(), St
             flaws.add_part(format!("collection {name}"), "it is none of this version");
         }
     }
-    let mut snapshot = store.snapshot().await?;
-    words(&mut snapshot, flaws).await
+    parts::check(store, &Words, flaws).await
 }
 
 /// By name.
@@ -80,27 +85,29 @@ fn whole(number: &Bson) -> Bson {
     whole.or_else(|| number.as_f64().map(|number| number as i64)).map_or_else(|| number.clone(), Bson::Int64)
 }
 
-async fn words(snapshot: &mut Snapshot<'_>, flaws: &mut Flaws) -> Result<(), StoreError> {
-    let all = Of { collection: &PATIENTS, index: "_id", key: "_id", filter: Document::new(), fields: &[] };
-    let mut all = Ordered::open(snapshot, all).await?;
-    loop {
-        let mut expected: BTreeMap<Vec<u8>, (uuid::Uuid, Document)> = BTreeMap::new();
-        let mut last = true;
-        while let Some(found) = all.next(snapshot).await?.filter(|_| !flaws.is_full()) {
+/// The index of words, which is kept by hand.
+struct Words;
+
+#[async_trait]
+impl Check for Words {
+    fn by(&self) -> &'static Collection {
+        &PATIENTS
+    }
+
+    async fn look(&self, transaction: &mut Transaction<'_>, part: &Part, flaws: &mut Flaws) -> Result<(), WriteError> {
+        let mut rest = transaction.open(&PATIENTS, part.own(), "_id", Document::new()).await?;
+        let mut expected: BTreeMap<Vec<u8>, (Uuid, Document)> = BTreeMap::new();
+        while let Some(found) = transaction.next(&mut rest).await? {
             let patient = patients::patient(&found)?;
             for entry in patients::words_of(&patient) {
                 expected.insert(key(&entry)?, (patient.id.as_uuid(), entry));
             }
-            if expected.len() >= BATCH_DOCUMENTS as usize {
-                last = false;
-                break;
-            }
         }
         let ids: Vec<Bson> = expected.values().filter_map(|(_, entry)| entry.get("_id").cloned()).collect();
-        if !ids.is_empty() {
-            let (limit, filter) = (ids.len(), doc! { "_id": { "$in": ids } });
-            let entries = Query { filter, sort: doc! {}, limit, index: "_id" };
-            for found in snapshot.find(&PATIENT_WORDS, entries).await? {
+        for ids in ids.chunks(ENTRIES_AT_ONCE) {
+            let filter = doc! { "_id": { "$in": ids } };
+            let entries = Query { filter, sort: doc! {}, limit: ids.len(), index: "_id" };
+            for found in transaction.find(&PATIENT_WORDS, entries).await? {
                 let found = Document::try_from(found).unwrap_or_default();
                 let id = key(&found)?;
                 if expected.get(&id).is_some_and(|(_, entry)| *entry == found) {
@@ -111,9 +118,7 @@ async fn words(snapshot: &mut Snapshot<'_>, flaws: &mut Flaws) -> Result<(), Sto
         for (patient, _) in expected.into_values() {
             flaws.add("patient", patient, "an entry of it in the index of words is missing, or another one");
         }
-        if last {
-            return Ok(());
-        }
+        Ok(())
     }
 }
 

@@ -1,21 +1,21 @@
-use infirmary_kernel::StoreError;
+use async_trait::async_trait;
+use infirmary_kernel::{StoreError, WriteError};
 use mongodb::bson::{Document, RawDocument};
 
 use super::{
     flaws::Flaws,
-    ordered::{Of, Ordered},
+    parts::{self, Check, Part},
 };
 use crate::{
-    accounts, care_teams, diagnosis,
+    MongoStore, accounts, care_teams, diagnosis,
     documents::Fields,
-    financials, imaging, messages, patients,
-    reads::Snapshot,
-    reports,
+    financials, imaging, messages, patients, reports,
     schema::{
         ACCOUNTS, CHARGES, Collection, DIAGNOSES, DIAGNOSIS_VERSIONS, EMERGENCY_ACCESSES, IMAGES, MESSAGES, PATIENTS,
         PAYMENTS, REFUNDS, REPORTS, SESSIONS, STUDIES, TASKS,
     },
     sessions, tasks,
+    transaction::Transaction,
 };
 
 type Read = fn(&RawDocument) -> Result<(), StoreError>;
@@ -43,23 +43,40 @@ static DOCUMENTS: &[(&str, &Collection, Read)] = &[
 
 /// Documents that cannot be read. Damage to the files of the server is for the server to find: it sums up every block that it
 /// reads, and what it is asked to look for by hand (`validate`) takes rights over the whole database, and locks it.
-pub(super) async fn find(snapshot: &mut Snapshot<'_>, flaws: &mut Flaws) -> Result<(), StoreError> {
+pub(super) async fn find(store: &MongoStore, flaws: &mut Flaws) -> Result<(), StoreError> {
     for (noun, collection, read) in DOCUMENTS {
-        let all = Of { collection, index: "_id", key: "_id", filter: Document::new(), fields: &[] };
-        let mut documents = Ordered::open(snapshot, all).await?;
-        while let Some(document) = documents.next(snapshot).await?.filter(|_| !flaws.is_full()) {
-            let Err(error) = read(&document) else { continue };
-            let what = match error {
-                StoreError::Corrupt { reason } => format!("it cannot be read: {reason}"),
-                other => return Err(other),
-            };
-            match document.optional_uuid("_id").ok().flatten().or_else(|| of_version(&document)) {
-                Some(id) => flaws.add(noun, id, what),
-                None => flaws.add_part(format!("{noun} without an id"), what),
-            }
-        }
+        parts::check(store, &Documents { noun, collection, read: *read }, flaws).await?;
     }
     Ok(())
+}
+
+struct Documents {
+    noun: &'static str,
+    collection: &'static Collection,
+    read: Read,
+}
+
+#[async_trait]
+impl Check for Documents {
+    fn by(&self) -> &'static Collection {
+        self.collection
+    }
+
+    async fn look(&self, transaction: &mut Transaction<'_>, part: &Part, flaws: &mut Flaws) -> Result<(), WriteError> {
+        let mut documents = transaction.open(self.collection, part.own(), "_id", Document::new()).await?;
+        while let Some(document) = transaction.next(&mut documents).await? {
+            let Err(error) = (self.read)(&document) else { continue };
+            let what = match error {
+                StoreError::Corrupt { reason } => format!("it cannot be read: {reason}"),
+                other => return Err(other.into()),
+            };
+            match document.optional_uuid("_id").ok().flatten().or_else(|| of_version(&document)) {
+                Some(id) => flaws.add(self.noun, id, what),
+                None => flaws.add_part(format!("{} without an id", self.noun), what),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Of whose history the document is.

@@ -2,21 +2,22 @@
 
 use std::collections::HashMap;
 
-use infirmary_kernel::{Action, StoreError};
+use async_trait::async_trait;
+use infirmary_kernel::{Action, StoreError, WriteError};
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use uuid::Uuid;
 
 use super::{
     flaws::Flaws,
-    ordered::{Of, Ordered},
+    parts::{Check, Of, Ordered, Part},
 };
 use crate::{
     audit,
-    documents::{Fields, uuid},
-    reads::Snapshot,
+    documents::Fields,
     schema::{
         AUDIT, CHARGES, Collection, DIAGNOSES, EMERGENCY_ACCESSES, PATIENTS, PAYMENTS, REFUNDS, REPORTS, STUDIES,
     },
+    transaction::Transaction,
 };
 
 const REGISTRATION: &[Action] = &[Action::PATIENT_REGISTER, Action::ACCOUNT_REGISTER];
@@ -32,63 +33,68 @@ struct Kind {
     records: Ordered,
 }
 
-pub(super) async fn find(snapshot: &mut Snapshot<'_>, flaws: &mut Flaws) -> Result<(), StoreError> {
-    let team =
-        Of { collection: &PATIENTS, index: "_id", key: "_id", filter: Document::new(), fields: &["care_team.account"] };
-    let mut patients = Ordered::open(snapshot, team).await?;
-    let mut kinds = kinds(snapshot).await?;
-    let mut changed = of_patients(snapshot, &DIAGNOSES, doc! { "version": { "$gt": 1 } }, &["version"]).await?;
-    let mut refunds = of_patients(snapshot, &REFUNDS, Document::new(), &["payment"]).await?;
-    let mut entries = entries(snapshot, &kinds).await?;
-    while let Some(patient) = patients.next(snapshot).await?.filter(|_| !flaws.is_full()) {
-        let id = patient.id::<()>("_id")?.as_uuid();
-        let told = Told::by(&entries.of(snapshot, id).await?)?;
-        if !told.any(REGISTRATION, id) {
-            flaws.add("patient", id, "the audit trail does not tell of its registration");
-        }
-        for member in patient.optional_documents("care_team")? {
-            let account = member.id::<()>("account")?.as_uuid();
-            if !told.any(&[Action::CARE_TEAM_ADD], account) {
-                flaws.add("account", account, "the audit trail does not tell that it came to a care team");
+pub(super) struct Trail;
+
+#[async_trait]
+impl Check for Trail {
+    fn by(&self) -> &'static Collection {
+        &PATIENTS
+    }
+
+    async fn look(&self, transaction: &mut Transaction<'_>, part: &Part, flaws: &mut Flaws) -> Result<(), WriteError> {
+        let team = Of { collection: &PATIENTS, key: "_id", filter: Document::new(), fields: &["care_team.account"] };
+        let mut patients = Ordered::open(transaction, part, team).await?;
+        let mut kinds = kinds(transaction, part).await?;
+        let changed = of_patients(&DIAGNOSES, doc! { "version": { "$gt": 1 } }, &["version"]);
+        let mut changed = Ordered::open(transaction, part, changed).await?;
+        let refunds = of_patients(&REFUNDS, Document::new(), &["payment"]);
+        let mut refunds = Ordered::open(transaction, part, refunds).await?;
+        let mut entries = Ordered::open(transaction, part, of_patients(&AUDIT, of_these(&kinds), &[])).await?;
+        while let Some(patient) = patients.next(transaction).await? {
+            let id = patient.id::<()>("_id")?.as_uuid();
+            let told = Told::by(&entries.of(transaction, id).await?)?;
+            if !told.any(REGISTRATION, id) {
+                flaws.add("patient", id, "the audit trail does not tell of its registration");
             }
-        }
-        for kind in &mut kinds {
-            for record in kind.records.of(snapshot, id).await? {
-                let record = record.id::<()>("_id")?.as_uuid();
-                if !told.any(std::slice::from_ref(&kind.action), record) {
-                    flaws.add(kind.noun, record, kind.untold);
+            for member in patient.optional_documents("care_team")? {
+                let account = member.id::<()>("account")?.as_uuid();
+                if !told.any(&[Action::CARE_TEAM_ADD], account) {
+                    flaws.add("account", account, "the audit trail does not tell that it came to a care team");
+                }
+            }
+            for kind in &mut kinds {
+                for record in kind.records.of(transaction, id).await? {
+                    let record = record.id::<()>("_id")?.as_uuid();
+                    if !told.any(std::slice::from_ref(&kind.action), record) {
+                        flaws.add(kind.noun, record, kind.untold);
+                    }
+                }
+            }
+            for diagnosis in changed.of(transaction, id).await? {
+                let (diagnosis, version) = (diagnosis.id::<()>("_id")?.as_uuid(), diagnosis.number("version")?);
+                if !told.every_version(diagnosis, version) {
+                    flaws.add("diagnosis", diagnosis, "the audit trail does not tell of every change to it");
+                }
+            }
+            let mut refunded: HashMap<Uuid, usize> = HashMap::new();
+            for refund in refunds.of(transaction, id).await? {
+                *refunded.entry(refund.id::<()>("payment")?.as_uuid()).or_default() += 1;
+            }
+            for (payment, refunds) in refunded {
+                if told.times(&Action::PAYMENT_REFUND, payment) < refunds {
+                    flaws.add("payment", payment, "the audit trail does not tell of every refund of it");
                 }
             }
         }
-        for diagnosis in changed.of(snapshot, id).await? {
-            let (diagnosis, version) = (diagnosis.id::<()>("_id")?.as_uuid(), diagnosis.number("version")?);
-            if !told.every_version(diagnosis, version) {
-                flaws.add("diagnosis", diagnosis, "the audit trail does not tell of every change to it");
-            }
-        }
-        let mut refunded: HashMap<Uuid, usize> = HashMap::new();
-        for refund in refunds.of(snapshot, id).await? {
-            *refunded.entry(refund.id::<()>("payment")?.as_uuid()).or_default() += 1;
-        }
-        for (payment, refunds) in refunded {
-            if told.times(&Action::PAYMENT_REFUND, payment) < refunds {
-                flaws.add("payment", payment, "the audit trail does not tell of every refund of it");
-            }
-        }
+        Ok(())
     }
-    Ok(())
 }
 
-async fn of_patients(
-    snapshot: &mut Snapshot<'_>,
-    collection: &'static Collection,
-    filter: Document,
-    fields: &'static [&'static str],
-) -> Result<Ordered, StoreError> {
-    Ordered::open(snapshot, Of { collection, index: "patient", key: "patient", filter, fields }).await
+const fn of_patients(collection: &'static Collection, filter: Document, fields: &'static [&'static str]) -> Of {
+    Of { collection, key: "patient", filter, fields }
 }
 
-async fn kinds(snapshot: &mut Snapshot<'_>) -> Result<Vec<Kind>, StoreError> {
+async fn kinds(transaction: &mut Transaction<'_>, part: &Part) -> Result<Vec<Kind>, WriteError> {
     let none = || doc! { "$exists": false };
     let by_hand = doc! { "study": none(), "report": none() };
     let voided = doc! { "voided_at": { "$exists": true } };
@@ -105,20 +111,19 @@ async fn kinds(snapshot: &mut Snapshot<'_>) -> Result<Vec<Kind>, StoreError> {
     ];
     let mut kinds = Vec::new();
     for (noun, collection, filter, action, untold) in of {
-        let records = of_patients(snapshot, collection, filter, &["_id"]).await?;
+        let records = Ordered::open(transaction, part, of_patients(collection, filter, &["_id"])).await?;
         kinds.push(Kind { noun, action, untold, records });
     }
     Ok(kinds)
 }
 
-/// Of the actions that are looked for.
-async fn entries(snapshot: &mut Snapshot<'_>, kinds: &[Kind]) -> Result<Ordered, StoreError> {
+/// Entries of the actions that are looked for.
+fn of_these(kinds: &[Kind]) -> Document {
     let of_kinds = kinds.iter().map(|kind| &kind.action);
     let others = [Action::CARE_TEAM_ADD, Action::PAYMENT_REFUND];
     let actions = of_kinds.chain(REGISTRATION).chain(CHANGE).chain(&others);
     let actions: Vec<&str> = actions.map(Action::as_str).collect();
-    let filter = doc! { "patient": { "$gte": uuid(Uuid::nil()) }, "action": { "$in": actions } };
-    of_patients(snapshot, &AUDIT, filter, &[]).await
+    doc! { "action": { "$in": actions } }
 }
 
 /// What the entries about one patient tell of: the versions that they name, of an action on a record.

@@ -6,6 +6,9 @@
 
 pub use infirmary_kernel::testing::made;
 
+use std::cell::Cell;
+
+use futures_util::future::join;
 use infirmary_diagnosis::{
     ChangedDiagnosis, ContentChange, DiagnosisStore, RecordedDiagnosis,
     testing::{draft, signed},
@@ -33,6 +36,7 @@ macro_rules! inspection_laws {
     ($make:path) => {
         $crate::inspection_laws!(@each $make:
             a_store_that_only_this_code_wrote_to_has_no_flaws
+            what_is_written_meanwhile_is_no_flaw
             every_object_is_given_once_whatever_the_size_of_the_batch
             an_owner_is_known_by_its_row
             everything_is_counted);
@@ -190,6 +194,27 @@ pub async fn a_store_that_only_this_code_wrote_to_has_no_flaws(store: &impl Insp
     for law in RecordLaw::ALL {
         assert_eq!(store.flaws(law, 10).await.unwrap(), [], "{}", law.as_str());
     }
+}
+
+pub async fn what_is_written_meanwhile_is_no_flaw(store: &impl Inspected) {
+    let doctor = doctor(store, "Ada Lovelace").await;
+    let ada = who_registered(store).await;
+    let written = Cell::new(false);
+    let write = async {
+        for _ in 0..12 {
+            reported(store, studied(store, ada.id, doctor).await).await;
+            paid(store, ada.id, doctor).await;
+        }
+        written.set(true);
+    };
+    let look = async {
+        while !written.get() {
+            for law in RecordLaw::ALL {
+                assert_eq!(store.flaws(law, 10).await.unwrap(), [], "{}", law.as_str());
+            }
+        }
+    };
+    join(write, look).await;
 }
 
 pub async fn every_object_is_given_once_whatever_the_size_of_the_batch(store: &impl Inspected) {

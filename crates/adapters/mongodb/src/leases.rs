@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use async_trait::async_trait;
 use infirmary_kernel::{InstanceId, Lease, Leases, StoreError, Timestamp};
 use mongodb::bson::{Bson, doc};
@@ -24,8 +22,9 @@ impl Leases for MongoStore {
         now: Timestamp,
     ) -> Result<Option<Lease>, StoreError> {
         let until = Lease::until(now);
-        let over_since = now.minus(Duration::from_secs(Lease::MAX_CLOCK_SKEW_SECONDS));
-        let free = doc! { "_id": name, "until": { "$lte": time(over_since) } };
+        let (over, wrong) = Lease::free_outside(now);
+        let free = [doc! { "until": { "$lte": time(over) } }, doc! { "until": { "$gt": time(wrong) } }];
+        let free = doc! { "_id": name, "$or": free.to_vec() };
         let taken = doc! { "$set": { "holder": id(holder), "until": time(until) }, "$inc": { "fence": number(1) } };
         let found = self.change_or_make(&LEASES, free, taken).await?;
         found.map(|found| Ok(Lease { name, holder, fence: found.number("fence")?, until })).transpose()

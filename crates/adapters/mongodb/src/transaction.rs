@@ -35,7 +35,7 @@ const MAX_STREAMED_AT_ONCE: u32 = 1_000;
 /// For all tries together.
 const WRITE_TIMEOUT_SECONDS: u64 = 10;
 const MAX_COMMIT_SECONDS: u64 = 5;
-/// For a part of the house that is read in one transaction. Servers end one after a minute.
+/// For a part of the house that is read in one transaction. Servers end one after a minute, or sooner where they are told to.
 pub(crate) const PART_TIMEOUT: Duration = Duration::from_secs(50);
 const FIRST_PAUSE_MS: u64 = 4;
 const MAX_PAUSE_MS: u64 = 250;

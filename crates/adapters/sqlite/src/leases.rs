@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use async_trait::async_trait;
 use infirmary_kernel::{InstanceId, Lease, Leases, StoreError, Timestamp};
 use rusqlite::{OptionalExtension, params};
@@ -18,16 +16,17 @@ impl Leases for SqliteStore {
         now: Timestamp,
     ) -> Result<Option<Lease>, StoreError> {
         let until = Lease::until(now);
-        let over_since = now.minus(Duration::from_secs(Lease::MAX_CLOCK_SKEW_SECONDS));
+        let (over, wrong) = Lease::free_outside(now);
         self.write(move |transaction| {
             let fence = transaction
                 .prepare_cached(
                     "INSERT INTO leases (name, holder, fence, until) VALUES (?1, ?2, 1, ?3)
-                     ON CONFLICT (name) DO UPDATE SET holder = ?2, fence = fence + 1, until = ?3 WHERE until <= ?4
+                     ON CONFLICT (name) DO UPDATE SET holder = ?2, fence = fence + 1, until = ?3
+                     WHERE until <= ?4 OR until > ?5
                      RETURNING fence",
                 )
                 .and_then(|mut take| {
-                    let values = params![name, blob(holder), until.unix_ms(), over_since.unix_ms()];
+                    let values = params![name, blob(holder), until.unix_ms(), over.unix_ms(), wrong.unix_ms()];
                     take.query_row(values, |row| row.get(0)).optional()
                 })
                 .or_write_error()?;

@@ -23,6 +23,8 @@ impl Lease {
     /// How far the clocks of two machines may be apart: nobody takes a lease over before it has been over for that long.
     /// With the rest it makes the time until another goes on, at most 15 + 5 + 5 seconds.
     pub const MAX_CLOCK_SKEW_SECONDS: u64 = 5;
+    /// An end that is further away was set by a clock that is wrong, and nobody waits for it.
+    pub const MAX_AHEAD_SECONDS: u64 = 60;
 
     /// Whether the holder may still act on it. Asked before each step, by the holder's own clock.
     pub fn holds(&self, now: Timestamp) -> bool {
@@ -31,7 +33,14 @@ impl Lease {
 
     /// Whether another may take it.
     pub fn is_free(&self, now: Timestamp) -> bool {
-        now >= self.until.plus(Duration::from_secs(Self::MAX_CLOCK_SKEW_SECONDS))
+        let (latest_over, earliest_wrong) = Self::free_outside(now);
+        self.until <= latest_over || self.until > earliest_wrong
+    }
+
+    /// A lease that ends after the first and no later than the second is nobody else's.
+    pub fn free_outside(now: Timestamp) -> (Timestamp, Timestamp) {
+        let over = now.minus(Duration::from_secs(Self::MAX_CLOCK_SKEW_SECONDS));
+        (over, now.plus(Duration::from_secs(Self::MAX_AHEAD_SECONDS)))
     }
 
     pub fn until(now: Timestamp) -> Timestamp {

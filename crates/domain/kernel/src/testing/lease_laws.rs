@@ -22,6 +22,7 @@ macro_rules! lease_laws {
         $crate::lease_laws!(@each $make:
             of_sixteen_who_ask_at_once_one_gets_the_lease
             a_lease_that_is_held_is_nobody_elses_until_it_is_over_for_both_clocks
+            a_lease_by_a_clock_that_was_a_month_ahead_is_not_waited_for
             a_renewed_lease_lasts_from_the_renewal
             who_was_taken_over_cannot_renew_or_release
             a_released_lease_is_free_at_once_and_its_fences_go_on
@@ -70,6 +71,15 @@ pub async fn a_lease_that_is_held_is_nobody_elses_until_it_is_over_for_both_cloc
     }
     let taken_over = acquire(leases, second, start().plus(TTL + SKEW)).await.unwrap();
     assert!(taken_over.holder == second && taken_over.fence > lease.fence);
+}
+
+pub async fn a_lease_by_a_clock_that_was_a_month_ahead_is_not_waited_for(leases: &impl Leases) {
+    let month = SECOND * (31 * 24 * 60 * 60);
+    let ahead = acquire(leases, fresh_id(), start().plus(month)).await.unwrap();
+    let taken_over = acquire(leases, fresh_id(), start()).await.unwrap();
+    assert!(taken_over.fence > ahead.fence);
+    assert_eq!(taken_over.until, start().plus(TTL));
+    assert_eq!(leases.renew(&ahead, start().plus(month)).await.unwrap(), None);
 }
 
 pub async fn a_renewed_lease_lasts_from_the_renewal(leases: &impl Leases) {

@@ -1,7 +1,7 @@
-//! A real server for tests: one for each test binary, with a database for each test.
+//! Real servers for tests: two for each test binary, as one serves with a single core, and a database for each test.
 //!
 //! `INFIRMARY_TEST_MONGODB` is the address of one that runs (a replica set, with the TTL monitor off: tests have their own
-//! clock). Else a server is started, on a free port and in a folder that goes with it: the program that
+//! clock). Else servers are started, each on a free port and in a folder that goes with it: the program that
 //! `INFIRMARY_TEST_MONGODB_SERVER` names, or `secantusd-rs` or `secantusd-py` of the `PATH`. Without any, tests are skipped;
 //! where `INFIRMARY_TEST_REQUIRE` names `mongodb`, they fail.
 
@@ -36,7 +36,7 @@ const START_SECONDS: u64 = 60;
 /// It does answer.
 const UNAUTHORIZED: i32 = 13;
 
-static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(Server::find);
+static SERVERS: [LazyLock<Result<Server, String>>; 2] = [const { LazyLock::new(Server::find) }; 2];
 static COUNT: AtomicU64 = AtomicU64::new(0);
 /// What the first store of this process on an address sends.
 static COMMANDS: LazyLock<Mutex<HashMap<String, Commands>>> = LazyLock::new(Mutex::default);
@@ -52,18 +52,18 @@ pub async fn store() -> Option<(MongoStore, TestDatabase)> {
     Some((database.open_as_another_would().await, database))
 }
 
-/// A name that no other test uses, on the server of this test binary.
+/// A name that no other test uses, on the servers of this test binary in turn.
 pub fn database() -> Option<TestDatabase> {
-    let server = server()?;
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let server = server(number)?;
     let name = format!("infirmary_test_{}_{number}", std::process::id());
     let address = server.address_of(&name);
     Some(TestDatabase { address, name, external: server.external, seed: (number + 1) << 48 })
 }
 
-/// That of this test binary.
-fn server() -> Option<&'static Server> {
-    match &*SERVER {
+/// That of this test binary for its database of that number.
+fn server(number: u64) -> Option<&'static Server> {
+    match &*SERVERS[(number % 2) as usize] {
         Ok(server) => Some(server),
         Err(why) => {
             let required = env::var("INFIRMARY_TEST_REQUIRE").is_ok_and(|required| required.contains("mongodb"));
@@ -112,7 +112,7 @@ impl TestDatabase {
 
 /// A database on a server of its own that fails as it is told to. `None` also where the server is another's.
 pub async fn failing_database() -> Option<(TestDatabase, FailPoint)> {
-    server()?;
+    server(0)?;
     let server = Server::start(&Server::program().ok()?, &[]).expect("a server that can be started once can be twice");
     let name = "infirmary_test".to_owned();
     let plain = server.address_of(&name);
@@ -175,7 +175,7 @@ pub struct MortalServer {
 impl MortalServer {
     /// `None` also where the server is another's.
     pub fn start() -> Option<Self> {
-        server()?;
+        server(0)?;
         let program = Server::program().ok()?;
         let data = TempDir::new().expect("a folder");
         let mut server = Self { program, port: free_port(), data, living: None };

@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 mod faults;
+mod round_trips;

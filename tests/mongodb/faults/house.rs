@@ -369,7 +369,9 @@ impl House {
                     .part("image", Part::bytes(fixture("images/phantom.png")).file_name("phantom.png"));
                 let study =
                     app.send(scene.user("doctor"), Method::POST, "/v1/studies", |request| request.multipart(form));
-                ("image", study.await.expect(StatusCode::CREATED)["images"][0].clone())
+                let study = study.await.expect(StatusCode::CREATED);
+                scene.records.insert("study", text(&study["id"]));
+                ("image", study["images"][0].clone())
             }
             "member" => {
                 let path = scene.filled("/v1/patients/$patient/care-team/$staff");

@@ -2,8 +2,8 @@
 //! and the same request again, when the database is well, leaves one effect.
 
 mod fault;
-mod house;
-mod rows;
+pub mod house;
+pub mod rows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -488,3 +488,50 @@ fn reads() -> Vec<Row> {
         read("GET /v1/patients/{id}/statement", "/v1/patients/$patient/statement", "accountant", "statement.read"),
     ]
 }
+
+/// Those that are not tried with faults: what they note, the reads above note in the same way.
+pub fn other_reads() -> Vec<Row> {
+    let read = |operation, path, by| row(operation, by, Read).at(path);
+    vec![
+        read("GET /v1/me", "/v1/me", "doctor"),
+        read("GET /v1/me/access-log", "/v1/me/access-log", "patient"),
+        read("GET /v1/accounts", "/v1/accounts", "admin"),
+        read("GET /v1/accounts/{id}", "/v1/accounts/$doctor", "admin"),
+        read("GET /v1/audit", "/v1/audit", "admin"),
+        read("GET /v1/audit/head", "/v1/audit/head", "admin"),
+        read("GET /v1/auth/factors", "/v1/auth/factors", "doctor"),
+        read("GET /v1/auth/sessions", "/v1/auth/sessions", "doctor"),
+        read("GET /v1/diagnoses/{id}", "/v1/diagnoses/$diagnosis", "doctor"),
+        read("GET /v1/diagnoses/{id}/report-data", "/v1/diagnoses/$diagnosis/report-data", "doctor"),
+        read("GET /v1/diagnoses/{id}/versions", "/v1/diagnoses/$diagnosis/versions", "doctor"),
+        read("GET /v1/financials/summary", "/v1/financials/summary", "accountant"),
+        read("GET /v1/images/{id}", "/v1/images/$image", "doctor"),
+        read("GET /v1/images/{id}/preview", "/v1/images/$image/preview", "doctor"),
+        read("GET /v1/messages", "/v1/messages", "admin"),
+        read("GET /v1/patients/{id}/care-team", "/v1/patients/$patient/care-team", "doctor"),
+        read("GET /v1/patients/{id}/emergency-access", "/v1/patients/$patient/emergency-access", "admin"),
+        read("GET /v1/patients/{id}/statement/pdf", "/v1/patients/$patient/statement/pdf", "accountant"),
+        read("GET /v1/payments", "/v1/payments", "accountant"),
+        read("GET /v1/payments/{id}", "/v1/payments/$payment", "accountant").fresh(&["charge", "payment"]),
+        read("GET /v1/payments/{id}/receipt", "/v1/payments/$payment/receipt", "accountant")
+            .fresh(&["charge", "payment"]),
+        read("GET /v1/reports", "/v1/reports", "doctor"),
+        read("GET /v1/reports/{id}", "/v1/reports/$report", "doctor"),
+        read("GET /v1/studies", "/v1/studies", "doctor"),
+        read("GET /v1/studies/{id}", "/v1/studies/$study", "doctor"),
+        read("GET /v1/tasks", "/v1/tasks", "doctor"),
+        read("GET /v1/tasks/{id}", "/v1/tasks/$task", "doctor"),
+        read("GET /api/tasks", "/api/tasks", "doctor"),
+        read("GET /api/user/getUser/{text}", "/api/user/getUser/a", "admin"),
+        read("GET /api/userdata/user/data", "/api/userdata/user/data", "doctor"),
+        read("GET /api/userdata/user/getAllPatients/{text}", "/api/userdata/user/getAllPatients/nell", "doctor"),
+        read("GET /api/diagnosis/getDiagnosis/{patientID}", "/api/diagnosis/getDiagnosis/$patient", "doctor"),
+        read(
+            "GET /api/patient/getPatientPayments/{patientID}",
+            "/api/patient/getPatientPayments/$patient",
+            "accountant",
+        ),
+        read("GET /api/report/getReportData/{diagnosisID}", "/api/report/getReportData/$diagnosis", "doctor"),
+        read("GET /api/report/getReportPatient/{patientID}", "/api/report/getReportPatient/$patient", "doctor"),
+    ]
+}

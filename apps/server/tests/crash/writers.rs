@@ -64,20 +64,17 @@ impl People {
     pub async fn sign_in(server: &Server, database_may_go: bool) -> Self {
         infirmary_server::wiring::choose_tls_provider();
         let client = Client::new();
-        let post = async |path: &str, token: Option<&str>, body: Value| -> Value {
-            let request = client.post(server.url(path)).json(&body);
-            let request = if let Some(token) = token { request.bearer_auth(token) } else { request };
-            let answer = request.send().await.unwrap();
-            assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
-            answer.json().await.unwrap()
-        };
-        let login = json!({"email": "admin@infirmary.example", "password": PASSWORD});
-        let admin = text(&post("/v1/auth/login", None, login).await["accessToken"]);
+        let admin = token_of_admin(&client, server).await;
         let staff = json!({"email": "doctor@infirmary.example", "name": "Dr. Dara", "role": "doctor"});
-        let invited = post("/v1/accounts", Some(&admin), staff).await;
+        let invited = post(&client, server, "/v1/accounts", &admin, &staff).await;
         let accepted = json!({"code": invited["invitation"]["code"], "password": PASSWORD});
-        let doctor = text(&post("/v1/auth/invitation", None, accepted).await["accessToken"]);
+        let doctor = text(&post(&client, server, "/v1/auth/invitation", "", &accepted).await["accessToken"]);
         Self { client, admin, doctor, database_may_go }
+    }
+
+    pub async fn signed_in_again(&self, server: &Server) -> Self {
+        let admin = token_of_admin(&self.client, server).await;
+        Self { client: self.client.clone(), admin, doctor: self.doctor.clone(), ..*self }
     }
 
     pub async fn get(&self, server: &str, path: &str) -> Value {
@@ -95,6 +92,17 @@ impl People {
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         serde_json::from_str(&body).unwrap()
     }
+}
+
+async fn post(client: &Client, server: &Server, path: &str, token: &str, body: &Value) -> Value {
+    let answer = client.post(server.url(path)).bearer_auth(token).json(body).send().await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+    answer.json().await.unwrap()
+}
+
+async fn token_of_admin(client: &Client, server: &Server) -> String {
+    let login = json!({"email": "admin@infirmary.example", "password": PASSWORD});
+    text(&post(client, server, "/v1/auth/login", "", &login).await["accessToken"])
 }
 
 pub fn text(value: &Value) -> String {

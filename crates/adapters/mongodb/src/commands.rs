@@ -1,6 +1,9 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use mongodb::event::{EventHandler, command::CommandEvent};
@@ -9,6 +12,7 @@ use mongodb::event::{EventHandler, command::CommandEvent};
 #[derive(Clone, Default)]
 pub struct Commands {
     sent: Arc<Mutex<BTreeMap<String, u64>>>,
+    within: Arc<AtomicU64>,
 }
 
 impl Commands {
@@ -18,6 +22,9 @@ impl Commands {
             let CommandEvent::Started(started) = event else { return };
             let mut sent = commands.sent.lock().unwrap_or_else(PoisonError::into_inner);
             *sent.entry(started.command_name.clone()).or_default() += 1;
+            if started.command.contains_key("autocommit") {
+                commands.within.fetch_add(1, Ordering::Relaxed);
+            }
             #[cfg(feature = "test-support")]
             crate::plans::note(&started);
         }))
@@ -25,6 +32,11 @@ impl Commands {
 
     pub fn sent(&self) -> BTreeMap<String, u64> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many of them belong to transactions, the commits included.
+    pub fn within_transactions(&self) -> u64 {
+        self.within.load(Ordering::Relaxed)
     }
 
     /// What is sent while `work` is done, by whoever uses the store.

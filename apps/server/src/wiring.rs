@@ -667,7 +667,6 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
             start: StartEmergencyAccess {
                 gate: gate.clone(),
                 accounts: stores.accounts.clone(),
-                patients: stores.patients.clone(),
                 care_teams: stores.care_teams.clone(),
             },
             overview: stores.overview.clone(),
@@ -686,7 +685,6 @@ pub async fn wire_at(config: &Config, hash_cost: HashCost, clock: Arc<dyn Clock>
             record: RecordStudy {
                 gate: gate.clone(),
                 accounts: stores.accounts.clone(),
-                patients: stores.patients.clone(),
                 tasks: stores.tasks.clone(),
                 objects: objects.clone(),
                 recorder: stores.study_recorder.clone(),

@@ -74,7 +74,9 @@ impl House {
         let app = TestApp::start_on(Store::MongoDb(database), &SETTINGS).await;
         let (doctor, accountant, patient) = (app.as_doctor().await, app.as_accountant().await, app.as_patient().await);
         let mut standing = BTreeMap::new();
-        for (name, user) in [("admin", &app.as_admin()), ("doctor", &doctor), ("accountant", &accountant)] {
+        let people =
+            [("admin", &app.as_admin()), ("doctor", &doctor), ("accountant", &accountant), ("patient", &patient)];
+        for (name, user) in people {
             standing.insert(name, Dart::new(app.address).sign_in(&user.email, PASSWORD).await);
         }
         let records = BTreeMap::from([

@@ -99,6 +99,11 @@ impl AccountStore for MongoStore {
         found.map(|found| self::account(&found)).transpose()
     }
 
+    async fn by_ids(&self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+        let found = self.find_through(&ACCOUNTS, Query::with_ids(ids.iter().copied()), Vec::new(), Vec::new()).await?;
+        found.iter().map(|found| account(found)).collect()
+    }
+
     async fn credential(&self, email: &EmailAddress) -> Result<Option<Credential>, StoreError> {
         let found = self.find_one(&ACCOUNTS, doc! { "email": email.as_str() }).await?;
         found

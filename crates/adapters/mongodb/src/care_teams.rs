@@ -53,7 +53,7 @@ impl Confidentiality for MongoStore {
         at: Timestamp,
     ) -> Result<Standing, StoreError> {
         let Some(found) = self.find_one(&PATIENTS, doc! { "_id": id(patient) }).await? else {
-            return Ok(Standing::Open);
+            return Ok(Standing::NoRecord);
         };
         if !found.optional_flag("restricted")?.unwrap_or(false) {
             return Ok(Standing::Open);

@@ -7,7 +7,7 @@ use futures_util::future::try_join5;
 use infirmary_diagnosis::{Diagnosis, DiagnosisFilter, DiagnosisStatus};
 use infirmary_imaging::Modality;
 use infirmary_kernel::{
-    AccountId, Cursor, DiagnosisId, FileName, Id, Page, PageRequest, PatientId, PersonName, StoreError, StudyId,
+    AccountId, Cursor, DiagnosisId, FileName, Page, PageRequest, PatientId, PersonName, StoreError, StudyId,
 };
 use infirmary_reports::{Report, ReportView};
 use infirmary_workflows::{DiagnosisDetail, ListedDiagnosis, ListedImage, Overview, PatientCounts};
@@ -58,16 +58,11 @@ impl Overview for MongoStore {
     }
 
     async fn names(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, PersonName>, StoreError> {
-        let found =
-            self.find_through(&ACCOUNTS, with_ids(accounts.iter().copied()), Vec::new(), only(&["name"])).await?;
+        let found = self
+            .find_through(&ACCOUNTS, Query::with_ids(accounts.iter().copied()), Vec::new(), only(&["name"]))
+            .await?;
         found.iter().map(|found| Ok((found.id("_id")?, name(found)?))).collect()
     }
-}
-
-/// The documents of these ids.
-fn with_ids<T>(ids: impl IntoIterator<Item = Id<T>>) -> Query {
-    let ids: Vec<Bson> = ids.into_iter().map(id).collect();
-    Query { limit: ids.len(), filter: doc! { "_id": { "$in": ids } }, sort: doc! {}, index: "_id" }
 }
 
 fn only(fields: &[&str]) -> Vec<Document> {
@@ -155,9 +150,9 @@ impl Beside {
         // Five of these futures are too large to be carried about.
         let also = |collection, query, kept, then| Box::pin(snapshot.also_through(collection, query, kept, then));
         let (patients, authors, studies, images, reports) = try_join5(
-            also(&PATIENTS, with_ids(patients), Vec::new(), only(&["name"])),
-            also(&ACCOUNTS, with_ids(authors), Vec::new(), only(&["name"])),
-            also(&STUDIES, with_ids(studies), Vec::new(), only(&["modality"])),
+            also(&PATIENTS, Query::with_ids(patients), Vec::new(), only(&["name"])),
+            also(&ACCOUNTS, Query::with_ids(authors), Vec::new(), only(&["name"])),
+            also(&STUDIES, Query::with_ids(studies), Vec::new(), only(&["modality"])),
             also(&IMAGES, images, Vec::new(), shown),
             also(&REPORTS, reports_on(diagnoses), newest, Vec::new()),
         )

@@ -1,16 +1,16 @@
 //! Queries: what they are asked for is one page or one record, so they come in one batch, by one round trip.
 
 use futures_util::TryStreamExt;
-use infirmary_kernel::{PageRequest, StoreError};
+use infirmary_kernel::{Id, PageRequest, StoreError};
 use mongodb::{
     ClientSession,
-    bson::{Document, RawDocumentBuf, doc},
+    bson::{Bson, Document, RawDocumentBuf, doc},
     options::{Hint, ReadConcern, SessionOptions},
 };
 
 use crate::{
     MongoStore,
-    documents::{time, uuid},
+    documents::{id, time, uuid},
     schema::Collection,
     store::{QUERY_TIMEOUT, WALK_TIMEOUT, answered, answered_within},
 };
@@ -32,6 +32,12 @@ pub(crate) struct Query {
 }
 
 impl Query {
+    /// The documents of these ids.
+    pub(crate) fn with_ids<T>(ids: impl IntoIterator<Item = Id<T>>) -> Self {
+        let ids: Vec<Bson> = ids.into_iter().map(id).collect();
+        Self { limit: ids.len(), filter: doc! { "_id": { "$in": ids } }, sort: doc! {}, index: "_id" }
+    }
+
     fn pipeline(&self, kept: Vec<Document>, then: Vec<Document>) -> Vec<Document> {
         let mut stages = vec![doc! { "$match": &self.filter }];
         if !self.sort.is_empty() {

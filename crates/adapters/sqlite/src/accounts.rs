@@ -11,6 +11,7 @@ use crate::{
     SqliteStore, factors, invitations,
     rows::{OrWriteError, RowExt, blob, optional_blob, place_after},
     sessions,
+    statement::Statement,
     writer::Transaction,
 };
 
@@ -60,6 +61,19 @@ impl AccountStore for SqliteStore {
 
     async fn find(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         self.look_up(move |connection| find(connection, id)).await
+    }
+
+    async fn by_ids(&self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |connection| {
+            let mut query = Statement::new("SELECT * FROM accounts WHERE id IN (NULL");
+            for id in ids {
+                query.push(", ?", [Box::new(blob(id))]);
+            }
+            query.push(")", []);
+            query.rows(connection, account)
+        })
+        .await
     }
 
     async fn credential(&self, email: &EmailAddress) -> Result<Option<Credential>, StoreError> {

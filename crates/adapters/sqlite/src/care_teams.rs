@@ -60,7 +60,8 @@ fn standing(
         })
         .optional()?;
     Ok(match found {
-        None | Some((false, _, _)) => Standing::Open,
+        None => Standing::NoRecord,
+        Some((false, _, _)) => Standing::Open,
         Some((true, true, _)) => Standing::CareTeam,
         Some((true, false, true)) => Standing::EmergencyAccess,
         Some((true, false, false)) => Standing::Outside,

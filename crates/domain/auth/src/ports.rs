@@ -68,7 +68,8 @@ pub struct Credential {
 ///   every challenge, ends in the same transaction.
 /// - `verified` gives the active accounts whose phone it is and was verified. More than two are not needed: a phone of
 ///   several accounts is nobody's way in.
-/// - `find` and `credential` give what was written, to the last code point.
+/// - `find`, `by_ids` and `credential` give what was written, to the last code point; `by_ids` those that exist, once each, in any
+///   order.
 /// - `list` gives each account once, newest first; pages are stable under inserts and equal times.
 #[cfg_attr(feature = "test-support", mockall::automock)]
 #[async_trait]
@@ -77,6 +78,7 @@ pub trait AccountStore: Send + Sync {
     async fn change(&self, changed: ChangedAccount) -> Result<(), WriteError>;
     async fn change_password(&self, changed: ChangedPassword) -> Result<(), WriteError>;
     async fn find(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+    async fn by_ids(&self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError>;
     async fn credential(&self, email: &EmailAddress) -> Result<Option<Credential>, StoreError>;
     async fn verified(&self, phone: &PhoneNumber) -> Result<Vec<Account>, StoreError>;
     /// All, or those of one role.

@@ -41,10 +41,7 @@ impl Queries {
     pub async fn accounts_by_id(&self, caller: &Caller, ids: &[AccountId]) -> Result<Vec<Account>, AuthError> {
         let subject = Subject::all("account");
         self.gate.admit(caller, Permission::ManageAccounts, subject.clone()).await?;
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.extend(self.accounts.find(*id).await?);
-        }
+        let found = self.accounts.by_ids(ids).await?;
         self.gate.witness(caller, Action::ACCOUNT_READ, subject).await?;
         Ok(found)
     }

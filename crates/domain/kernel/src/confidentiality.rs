@@ -5,7 +5,9 @@ use crate::{AccountId, PatientId, SessionId, StoreError, Timestamp};
 /// How somebody stands to the record of one patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The record is not restricted, or there is none.
+    /// There is no record of that patient.
+    NoRecord,
+    /// The record is not restricted.
     Open,
     /// The record is restricted, and they are of its care team.
     CareTeam,
@@ -20,7 +22,7 @@ pub enum Standing {
 ///
 /// Laws
 /// - The answer is what holds at the moment of asking: every write that was acknowledged before counts.
-/// - Of a patient who is not restricted, or whom there is not: [`Standing::Open`].
+/// - Of a patient who is not restricted: [`Standing::Open`]; of one whom there is not: [`Standing::NoRecord`].
 /// - Emergency access is of the session that it was given to, of that patient alone, and over from its end on. Being of the
 ///   care team goes before it.
 #[cfg_attr(feature = "test-support", mockall::automock)]

@@ -55,13 +55,38 @@ impl Gate {
         patient: PatientId,
         subject: Subject,
     ) -> Result<Reach, AccessError> {
+        let (reach, subject) = self.reach_to(caller, permission, patient, subject).await?;
+        self.confide(caller, permission, patient, subject).await?;
+        Ok(reach)
+    }
+
+    /// The same for who adds to the record and reads nothing of it: whether there is such a patient, by the one read.
+    pub async fn admit_to_add(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        patient: PatientId,
+        subject: Subject,
+    ) -> Result<bool, AccessError> {
+        let (_, subject) = self.reach_to(caller, permission, patient, subject).await?;
+        let standing = self.standing(caller, patient).await?;
+        if permission.is_confidential(caller.role) {
+            self.let_in(caller, patient, standing, subject).await?;
+        }
+        Ok(standing != Standing::NoRecord)
+    }
+
+    async fn reach_to(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        patient: PatientId,
+        subject: Subject,
+    ) -> Result<(Reach, Subject), AccessError> {
         let subject = self.enrolled(caller, permission, subject).await?;
         match permission.reach(caller.role) {
             Some(Reach::Own) if !caller.is(patient) => Err(self.refuse(caller, subject, Refused::Hidden).await),
-            Some(reach) => {
-                self.confide(caller, permission, patient, subject).await?;
-                Ok(reach)
-            }
+            Some(reach) => Ok((reach, subject)),
             None => Err(self.refuse(caller, subject, Refused::Role { role: caller.role, permission }).await),
         }
     }
@@ -79,8 +104,19 @@ impl Gate {
         if !permission.is_confidential(caller.role) {
             return Ok(());
         }
-        match self.standing(caller, patient).await? {
-            Standing::Open | Standing::CareTeam => Ok(()),
+        let standing = self.standing(caller, patient).await?;
+        self.let_in(caller, patient, standing, subject).await
+    }
+
+    async fn let_in(
+        &self,
+        caller: &Caller,
+        patient: PatientId,
+        standing: Standing,
+        subject: Subject,
+    ) -> Result<(), AccessError> {
+        match standing {
+            Standing::NoRecord | Standing::Open | Standing::CareTeam => Ok(()),
             Standing::EmergencyAccess => {
                 caller.broken_glass.note(patient);
                 Ok(())

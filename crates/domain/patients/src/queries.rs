@@ -66,7 +66,7 @@ impl Queries {
         let Some(mrn) = terms.record_number().filter(|_| reader.is_some()) else { return Ok(None) };
         let Some(patient) = self.patients.by_mrn(mrn).await? else { return Ok(None) };
         Ok(match self.gate.standing(caller, patient.id).await? {
-            Standing::Open | Standing::CareTeam => None,
+            Standing::NoRecord | Standing::Open | Standing::CareTeam => None,
             Standing::EmergencyAccess | Standing::Outside => Some(patient),
         })
     }

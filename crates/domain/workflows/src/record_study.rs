@@ -8,7 +8,6 @@ use infirmary_kernel::{
     AccountId, Action, Caller, Done, Gate, Idempotency, Invalid, PatientId, Permission, Receipt, Role, Subject,
     TaskCode, Timestamp,
 };
-use infirmary_patients::PatientStore;
 
 use crate::{RecordedStudy, StudyRecorder, WorkflowError};
 
@@ -37,7 +36,6 @@ pub struct StudyRecord {
 pub struct RecordStudy {
     pub gate: Gate,
     pub accounts: Arc<dyn AccountStore>,
-    pub patients: Arc<dyn PatientStore>,
     pub tasks: Arc<dyn TaskStore>,
     pub objects: Arc<dyn infirmary_kernel::Objects>,
     pub recorder: Arc<dyn StudyRecorder>,
@@ -53,8 +51,7 @@ impl RecordStudy {
         idempotency: Option<Idempotency>,
         receipt: impl FnOnce(&StudyRecord) -> Receipt,
     ) -> Result<Done<StudyRecord>, WorkflowError> {
-        let subject = Subject::all("study").of_patient(new.patient);
-        self.gate.admit_to(caller, Permission::WriteStudies, new.patient, subject).await?;
+        self.admit(caller, Permission::WriteStudies, new.patient).await?;
         self.record(caller, caller.account, new, received, idempotency, receipt).await
     }
 
@@ -68,13 +65,21 @@ impl RecordStudy {
         idempotency: Option<Idempotency>,
         receipt: impl FnOnce(&StudyRecord) -> Receipt,
     ) -> Result<Done<StudyRecord>, WorkflowError> {
-        let subject = Subject::all("study").of_patient(new.patient);
-        self.gate.admit_to(caller, Permission::RecordForDoctors, new.patient, subject).await?;
+        self.admit(caller, Permission::RecordForDoctors, new.patient).await?;
         match self.accounts.find(author).await? {
             Some(doctor) if doctor.role == Role::Doctor && doctor.is_active() => {}
             _ => return Err(Invalid::new("/doctorId", "is of no doctor of this house").into()),
         }
         self.record(caller, author, new, received, idempotency, receipt).await
+    }
+
+    async fn admit(&self, caller: &Caller, permission: Permission, patient: PatientId) -> Result<(), WorkflowError> {
+        let subject = Subject::all("study").of_patient(patient);
+        if self.gate.admit_to_add(caller, permission, patient, subject).await? {
+            Ok(())
+        } else {
+            Err(Invalid::new("/patientId", "is of no patient").into())
+        }
     }
 
     async fn record(
@@ -91,10 +96,6 @@ impl RecordStudy {
         }
         let now = self.gate.now();
         let priced = self.priced(&new, now).await?;
-        if self.patients.find(new.patient).await?.is_none() {
-            return Err(Invalid::new("/patientId", "is of no patient").into());
-        }
-
         let study = NewStudy { patient: new.patient, author, modality: new.modality };
         let study = study.into_study(self.gate.mint(now), &received, now)?;
         let diagnosis = NewDiagnosis { patient: new.patient, content: new.content, confirmed: new.confirmed };

@@ -5,7 +5,7 @@ use infirmary_kernel::{
     Action, Caller, Done, Gate, Idempotency, Limit, MAX_PAGE_ITEMS, OutgoingMessage, PageRequest, PatientId,
     Permission, PhoneNumber, Receipt, Role, ShortText, Standing, Subject, Timestamp,
 };
-use infirmary_patients::{CareTeamStore, EmergencyAccess, EmergencyReason, PatientStore, StartedEmergencyAccess};
+use infirmary_patients::{CareTeamStore, EmergencyAccess, EmergencyReason, StartedEmergencyAccess};
 
 use crate::WorkflowError;
 
@@ -14,7 +14,6 @@ use crate::WorkflowError;
 pub struct StartEmergencyAccess {
     pub gate: Gate,
     pub accounts: Arc<dyn AccountStore>,
-    pub patients: Arc<dyn PatientStore>,
     pub care_teams: Arc<dyn CareTeamStore>,
 }
 
@@ -37,9 +36,10 @@ impl StartEmergencyAccess {
         if let Some(receipt) = self.gate.earlier(caller, idempotency.as_ref()).await? {
             return Ok(Done::Before(receipt));
         }
-        self.patients.find(patient).await?.ok_or(WorkflowError::NotFound)?;
-        if matches!(self.gate.standing(caller, patient).await?, Standing::Open | Standing::CareTeam) {
-            return Err(WorkflowError::OpenAlready);
+        match self.gate.standing(caller, patient).await? {
+            Standing::NoRecord => return Err(WorkflowError::NotFound),
+            Standing::Open | Standing::CareTeam => return Err(WorkflowError::OpenAlready),
+            Standing::EmergencyAccess | Standing::Outside => {}
         }
         let now = self.gate.now();
         let access = EmergencyAccess {

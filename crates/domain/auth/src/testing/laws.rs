@@ -263,12 +263,19 @@ pub async fn an_account_is_found_to_the_last_code_point(stores: &Stores) {
         Account { phone_verified_at: Some(now()), factors: BOTH, ..account("both@example.org", Role::Patient) },
         Account { factors: Factors { whatsapp: false, ..BOTH }, ..account("totp@example.org", Role::Patient) },
     ];
+    let mut all = Vec::new();
     for new in accounts {
         let new = create(stores, new).await;
+        all.push(new.clone());
         assert_eq!(stores.accounts.find(new.id).await.unwrap().as_ref(), Some(&new));
         let credential = Credential { account: new.clone(), password: Some(hash("password")) };
         assert_eq!(stores.accounts.credential(&new.email).await.unwrap(), Some(credential));
     }
+    let asked = [all[4].id, fresh_id(), all[0].id, all[4].id];
+    let mut found = stores.accounts.by_ids(&asked).await.unwrap();
+    found.sort_by_key(|account| account.id == all[4].id);
+    assert_eq!(found, [all[0].clone(), all[4].clone()]);
+    assert_eq!(stores.accounts.by_ids(&[]).await.unwrap(), []);
     let invited = waiting("waits@example.org");
     invite(stores, &invited, "code").await;
     let credential = Credential { account: invited.clone(), password: None };

@@ -149,6 +149,11 @@ impl AccountStore for MemoryAuth {
         Ok(locked(&self.rows).accounts.get(&id).cloned())
     }
 
+    async fn by_ids(&self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+        let rows = locked(&self.rows);
+        Ok(rows.accounts.values().filter(|account| ids.contains(&account.id)).cloned().collect())
+    }
+
     async fn credential(&self, email: &EmailAddress) -> Result<Option<Credential>, StoreError> {
         let rows = locked(&self.rows);
         let account = rows.accounts.values().find(|account| account.email == *email);

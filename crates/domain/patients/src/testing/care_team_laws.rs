@@ -156,7 +156,7 @@ pub async fn a_record_that_is_not_restricted_is_open(store: &impl Registry) {
     assert_eq!(standing(store, ada.id, doctor).await, Standing::Open);
     add(store, ada.id, doctor, 0).await.unwrap();
     assert_eq!(standing(store, ada.id, doctor).await, Standing::Open);
-    assert_eq!(standing(store, fresh_id(), doctor).await, Standing::Open, "there is nothing to be closed");
+    assert_eq!(standing(store, fresh_id(), doctor).await, Standing::NoRecord);
     let closed = label(store, ada, true).await;
     assert!(PatientStore::find(store, closed.id).await.unwrap().unwrap().restricted);
     assert_eq!(standing(store, closed.id, fresh_id()).await, Standing::Outside);

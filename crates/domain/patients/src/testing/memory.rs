@@ -221,6 +221,9 @@ impl Confidentiality for MemoryPatients {
         session: SessionId,
         at: Timestamp,
     ) -> Result<Standing, StoreError> {
+        if !locked(&self.rows).contains_key(&patient) {
+            return Ok(Standing::NoRecord);
+        }
         self.confidentiality.standing(patient, account, session, at).await
     }
 }

@@ -35,6 +35,13 @@ use crate::{Address, Commands, MongoStore, plans};
 const START_SECONDS: u64 = 60;
 /// It does answer.
 const UNAUTHORIZED: i32 = 13;
+/// Starts `secantusd-py` without its TTL monitor, which its command line starts whatever the configuration says: once a minute
+/// that would end what a test with a clock of its own has.
+const WITHOUT_TTL_MONITOR: &str = "
+import functools, sys
+from secantus import cli
+cli.SecantusDBServer = functools.partial(cli.SecantusDBServer, ttl_sweep_seconds=0)
+sys.exit(cli.main())";
 
 static SERVERS: [LazyLock<Result<Server, String>>; 2] = [const { LazyLock::new(Server::find) }; 2];
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -270,10 +277,13 @@ impl Server {
         std::fs::write(folder.join("server.toml"), "[storage]\nttl_sweep_seconds = 0\n").map_err(|e| e.to_string())?;
         // However this process ends, its end of the pipe is closed: then the server is stopped, and its folder removed.
         let keep = r#"folder=$1; shift; "$@" </dev/null >"$folder/log" 2>&1 & server=$!; cat >/dev/null; kill -9 $server; wait $server; rm -rf "$folder""#;
-        let mut keeper = Command::new("sh")
-            .args(["-c", keep, "keeper"])
-            .arg(&folder)
-            .arg(program)
+        let mut keeper = Command::new("sh");
+        keeper.args(["-c", keep, "keeper"]).arg(&folder);
+        match python_of(program) {
+            Some(python) => keeper.arg(python).args(["-c", WITHOUT_TTL_MONITOR]),
+            None => keeper.arg(program),
+        };
+        let mut keeper = keeper
             .args(["--port", &port.to_string(), "--log-level", "WARNING", "--enable-test-commands"])
             .arg("--config")
             .arg(folder.join("server.toml"))
@@ -319,6 +329,15 @@ impl Server {
 
 fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// What runs the program, when it is a script of Python's. pip has a shell find it where its path is too long for a first line.
+fn python_of(program: &Path) -> Option<PathBuf> {
+    let script = std::fs::read_to_string(program).ok()?;
+    let interpreter = script.lines().next()?.strip_prefix("#!")?;
+    let python =
+        if interpreter.ends_with("sh") { program.with_file_name("python3") } else { PathBuf::from(interpreter) };
+    python.is_file().then_some(python)
 }
 
 fn free_port() -> u16 {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use infirmary_auth::{
     Account, AccountStore, ChangedAccount, ChangedPassword, Credential, Factors, NewAccount, PasswordHash, law,
@@ -11,7 +13,6 @@ use crate::{
     SqliteStore, factors, invitations,
     rows::{OrWriteError, RowExt, blob, optional_blob, place_after},
     sessions,
-    statement::Statement,
     writer::Transaction,
 };
 
@@ -64,16 +65,8 @@ impl AccountStore for SqliteStore {
     }
 
     async fn by_ids(&self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
-        let ids = ids.to_vec();
-        self.read(move |connection| {
-            let mut query = Statement::new("SELECT * FROM accounts WHERE id IN (NULL");
-            for id in ids {
-                query.push(", ?", [Box::new(blob(id))]);
-            }
-            query.push(")", []);
-            query.rows(connection, account)
-        })
-        .await
+        let ids: BTreeSet<_> = ids.iter().copied().collect();
+        self.read(move |connection| ids.into_iter().filter_map(|id| find(connection, id).transpose()).collect()).await
     }
 
     async fn credential(&self, email: &EmailAddress) -> Result<Option<Credential>, StoreError> {

@@ -1,12 +1,12 @@
 //! What must hold among the documents. A verification reads all of them, by parts of the house of a thousand ids each
-//! ([`parts`]): so it takes as much memory, and no longer than a server keeps a moment, however large the house is. What one
+//! ([`crate::parts`]): so it takes as much memory, and no longer than a server keeps a moment, however large the house is. What one
 //! law says of one record is of one moment, and so are the counts, as far as the server keeps a snapshot for them.
 
 mod books;
+mod checks;
 mod completeness;
 mod flaws;
 mod histories;
-mod parts;
 mod references;
 mod shape;
 mod storage;
@@ -36,15 +36,15 @@ impl Inspection for MongoStore {
             RecordLaw::Shape => shape::find(self, &mut flaws).await?,
             RecordLaw::References => references::find(self, &mut flaws).await?,
             RecordLaw::Histories => {
-                parts::check(self, &histories::Versions, &mut flaws).await?;
+                checks::check(self, &histories::Versions, &mut flaws).await?;
                 histories::record_numbers(self, &mut flaws).await?;
             }
             RecordLaw::Completeness => {
-                parts::check(self, &completeness::Studies, &mut flaws).await?;
-                parts::check(self, &completeness::Reports, &mut flaws).await?;
+                checks::check(self, &completeness::Studies, &mut flaws).await?;
+                checks::check(self, &completeness::Reports, &mut flaws).await?;
             }
             RecordLaw::House => books::find(self, &mut flaws).await?,
-            RecordLaw::Trail => parts::check(self, &trail::Trail, &mut flaws).await?,
+            RecordLaw::Trail => checks::check(self, &trail::Trail, &mut flaws).await?,
         }
         Ok(flaws.found())
     }

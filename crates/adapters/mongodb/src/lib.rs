@@ -37,6 +37,7 @@ mod leases;
 mod messages;
 mod objects;
 mod overview;
+mod parts;
 mod patients;
 #[cfg(feature = "test-support")]
 mod plans;

@@ -70,7 +70,7 @@ pub fn database() -> Option<TestDatabase> {
 
 /// That of this test binary for its database of that number.
 fn server(number: u64) -> Option<&'static Server> {
-    match &*SERVERS[(number % 2) as usize] {
+    match &*SERVERS[number as usize % SERVERS.len()] {
         Ok(server) => Some(server),
         Err(why) => {
             let required = env::var("INFIRMARY_TEST_REQUIRE").is_ok_and(|required| required.contains("mongodb"));

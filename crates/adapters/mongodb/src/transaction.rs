@@ -23,7 +23,7 @@ use crate::{
     failures::{duplicate, is_conflict, is_transient, is_unknown_commit, reason},
     reads::{MAX_ROWS_AT_ONCE, MAY_WALK, Query},
     schema::{AUDIT, CLAIMS, Collection, TURNS},
-    store::{QUERY_TIMEOUT, answered, majority},
+    store::{answered, majority},
 };
 
 /// How often a transaction is begun whose server or connection fails. One that only meets others that write the same goes
@@ -35,6 +35,8 @@ const MAX_STREAMED_AT_ONCE: u32 = 1_000;
 /// For all tries together.
 const WRITE_TIMEOUT_SECONDS: u64 = 10;
 const MAX_COMMIT_SECONDS: u64 = 5;
+/// So much before the work is given up, the server gives up a query of it, and says so.
+const MARGIN: Duration = Duration::from_secs(2);
 /// For a part of the house that is read in one transaction. Servers end one after a minute, or sooner where they are told to.
 pub(crate) const PART_TIMEOUT: Duration = Duration::from_secs(50);
 const FIRST_PAUSE_MS: u64 = 4;
@@ -140,7 +142,8 @@ impl MongoStore {
         let server = |error: Error| Failed::Server(reason(&error));
         let mut session = self.client().start_session().await.map_err(server)?;
         session.start_transaction().with_options(options()).await.map_err(server)?;
-        let mut transaction = Transaction { store: self, session, again: None };
+        let mut transaction =
+            Transaction { store: self, session, again: None, query_timeout: work.timeout().saturating_sub(MARGIN) };
         let (answer, sealing) = match work.run(&mut transaction).await {
             Ok(done) => done,
             Err(error) => {
@@ -241,6 +244,8 @@ pub(crate) struct Transaction<'a> {
     store: &'a MongoStore,
     session: ClientSession,
     again: Option<Failed>,
+    /// For each of its queries.
+    query_timeout: Duration,
 }
 
 impl<'a> Transaction<'a> {
@@ -274,7 +279,7 @@ impl<'a> Transaction<'a> {
         filter: Document,
     ) -> Result<Option<RawDocumentBuf>, WriteError> {
         let found =
-            self.store.rows(collection).find_one(filter).max_time(QUERY_TIMEOUT).session(&mut self.session).await;
+            self.store.rows(collection).find_one(filter).max_time(self.query_timeout).session(&mut self.session).await;
         self.done(found)
     }
 
@@ -292,7 +297,7 @@ impl<'a> Transaction<'a> {
                 .limit(query.limit as i64)
                 .batch_size(query.limit as u32)
                 .hint(collection.hint(query.index))
-                .max_time(QUERY_TIMEOUT)
+                .max_time(self.query_timeout)
                 .session(&mut self.session)
                 .await?;
             cursor.stream(&mut self.session).try_collect().await
@@ -312,7 +317,7 @@ impl<'a> Transaction<'a> {
                 .documents(collection)
                 .aggregate(pipeline)
                 .batch_size(MAX_ROWS_AT_ONCE)
-                .max_time(QUERY_TIMEOUT)
+                .max_time(self.query_timeout)
                 .with_type::<RawDocumentBuf>()
                 .session(&mut self.session)
                 .await?;
@@ -336,7 +341,7 @@ impl<'a> Transaction<'a> {
                 .aggregate(pipeline)
                 .hint(collection.hint(index))
                 .batch_size(MAX_ROWS_AT_ONCE)
-                .max_time(QUERY_TIMEOUT)
+                .max_time(self.query_timeout)
                 .with_type::<RawDocumentBuf>()
                 .session(&mut self.session)
                 .await?;
@@ -362,7 +367,7 @@ impl<'a> Transaction<'a> {
             .sort(collection.keys_of(index))
             .hint(collection.hint(index))
             .batch_size(MAX_STREAMED_AT_ONCE)
-            .max_time(PART_TIMEOUT)
+            .max_time(self.query_timeout)
             .comment(format!("{MAY_WALK}every document of a part is read"))
             .session(&mut self.session)
             .await;

@@ -8,66 +8,42 @@ use async_trait::async_trait;
 use infirmary_financials::{BookLaw, ChargeStatus, Discrepancy};
 use infirmary_kernel::{Currency, StoreError};
 use mongodb::bson::{Bson, Document, doc};
-use uuid::Uuid;
 
 use crate::{
     MongoStore,
-    documents::{DocumentExt, Fields, number, uuid},
-    reads::Query,
+    documents::{Fields, number},
+    parts::{Part, Parts},
     schema::{CHARGES, Collection, PATIENTS, PAYMENTS, REFUNDS},
-    transaction::{Done, Transaction, Work, unopposed},
+    transaction::{Done, PART_TIMEOUT, Transaction, Work, unopposed},
 };
-
-const PATIENTS_AT_ONCE: i64 = 1_000;
-/// Servers end a transaction after a minute.
-const PART_TIMEOUT_SECONDS: u64 = 50;
 
 /// At most `most` of them.
 pub(super) async fn find(store: &MongoStore, currency: Currency, most: usize) -> Result<Vec<Discrepancy>, StoreError> {
     let mut found = Vec::new();
-    let mut after = None;
-    while found.len() < most {
-        let last = last_of_part(store, after).await?;
-        // Also of patients who are not in the registry.
-        let patients = above(after).with("$lte", last.map(uuid));
-        let part = Part { patients, currency, most: most - found.len() };
-        found.extend(store.transact(None, &part).await.map_err(unopposed)?);
-        match last {
-            Some(_) => after = last,
-            None => break,
-        }
+    // Also of patients who are not in the registry: the first and the last part have no end.
+    let mut parts = Parts::by(&PATIENTS);
+    while found.len() < most
+        && let Some(part) = parts.next(store).await?
+    {
+        let books = Books { part, currency, most: most - found.len() };
+        found.extend(store.transact(None, &books).await.map_err(unopposed)?);
     }
     Ok(found)
 }
 
-fn above(after: Option<Uuid>) -> Document {
-    match after {
-        Some(after) => doc! { "$gt": uuid(after) },
-        None => doc! { "$gte": uuid(Uuid::nil()) },
-    }
-}
-
-/// `None` when the part is the last one.
-async fn last_of_part(store: &MongoStore, after: Option<Uuid>) -> Result<Option<Uuid>, StoreError> {
-    let (skip, id) = (doc! { "$skip": PATIENTS_AT_ONCE - 1 }, doc! { "$project": { "_id": 1 } });
-    let query = Query { filter: doc! { "_id": above(after) }, sort: doc! { "_id": 1 }, limit: 1, index: "_id" };
-    let last = store.find_through(&PATIENTS, query, vec![skip], vec![id]).await?;
-    last.first().map_or(Ok(None), |last| last.optional_uuid("_id"))
-}
-
 /// What is wrong in the books of some patients.
-struct Part {
-    patients: Document,
+struct Books {
+    part: Part,
     currency: Currency,
     most: usize,
 }
 
 #[async_trait]
-impl Work for Part {
+impl Work for Books {
     type Answer = Vec<Discrepancy>;
 
     fn timeout(&self) -> Duration {
-        Duration::from_secs(PART_TIMEOUT_SECONDS)
+        PART_TIMEOUT
     }
 
     async fn run<'a>(&self, transaction: &mut Transaction<'a>) -> Done<'a, Vec<Discrepancy>> {
@@ -90,7 +66,7 @@ impl Work for Part {
     }
 }
 
-impl Part {
+impl Books {
     /// `_id` of what comes of a pipeline is the record.
     fn laws(&self) -> Vec<(BookLaw, &'static Collection, Vec<Document>)> {
         vec![
@@ -107,16 +83,16 @@ impl Part {
     }
 
     fn ours(&self) -> Document {
-        doc! { "$match": { "patient": &self.patients } }
+        doc! { "$match": self.part.of("patient", Document::new()) }
     }
 
     fn ours_in_currency(&self) -> Document {
-        doc! { "$match": { "patient": &self.patients, "currency": self.currency.as_str() } }
+        doc! { "$match": self.part.of("patient", doc! { "currency": self.currency.as_str() }) }
     }
 
     fn in_another_currency(&self) -> Vec<Document> {
         let other = doc! { "$ne": self.currency.as_str() };
-        vec![doc! { "$match": { "patient": &self.patients, "currency": other } }, doc! { "$project": { "_id": 1 } }]
+        vec![doc! { "$match": self.part.of("patient", doc! { "currency": other }) }, doc! { "$project": { "_id": 1 } }]
     }
 
     /// What is paid on a charge is within its bounds, and what its document says of that is so.

@@ -4,13 +4,11 @@ use async_trait::async_trait;
 use infirmary_kernel::{StoreError, WriteError};
 use mongodb::bson::{Bson, Document, doc};
 
-use super::{
-    flaws::Flaws,
-    parts::{Part, Parts},
-};
+use super::flaws::Flaws;
 use crate::{
     MongoStore,
     documents::Fields,
+    parts::{Part, Parts},
     schema::{CHARGES, Collection, PATIENTS, PAYMENTS, REFUNDS},
     transaction::{Done, PART_TIMEOUT, Transaction, Work, unopposed},
 };

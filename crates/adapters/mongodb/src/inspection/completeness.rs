@@ -3,11 +3,12 @@ use infirmary_kernel::WriteError;
 use mongodb::bson::{Document, doc};
 
 use super::{
+    checks::{Check, Of, Ordered},
     flaws::Flaws,
-    parts::{Check, Of, Ordered, Part},
 };
 use crate::{
     documents::Fields,
+    parts::Part,
     schema::{CHARGES, Collection, DIAGNOSES, IMAGES, REPORTS, STUDIES},
     transaction::Transaction,
 };

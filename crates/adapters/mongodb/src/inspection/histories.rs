@@ -3,12 +3,13 @@ use infirmary_kernel::{StoreError, WriteError};
 use mongodb::bson::{Document, RawDocument, doc};
 
 use super::{
+    checks::{Check, Of, Ordered},
     flaws::Flaws,
-    parts::{Check, Of, Ordered, Part},
 };
 use crate::{
     MongoStore,
     documents::Fields,
+    parts::Part,
     reads::Query,
     schema::{COUNTERS, Collection, DIAGNOSES, DIAGNOSIS_VERSIONS, PATIENTS, REPORTS},
     transaction::Transaction,

@@ -9,12 +9,13 @@ use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use uuid::Uuid;
 
 use super::{
+    checks::{self, Check},
     flaws::Flaws,
-    parts::{self, Check, Part},
 };
 use crate::{
     MongoStore,
     documents::{Fields, uuid},
+    parts::Part,
     schema::{
         ACCOUNTS, CHARGES, Collection, DIAGNOSES, DIAGNOSIS_VERSIONS, EMERGENCY_ACCESSES, IMAGES, INVITATIONS,
         PATIENT_WORDS, PATIENTS, PAYMENTS, REFUNDS, REPORTS, SESSIONS, STUDIES,
@@ -171,7 +172,7 @@ static REFERENCES: &[(&Collection, &[Reference])] = &[
 
 pub(super) async fn find(store: &MongoStore, flaws: &mut Flaws) -> Result<(), StoreError> {
     for (collection, references) in REFERENCES {
-        parts::check(store, &Named { collection, references }, flaws).await?;
+        checks::check(store, &Named { collection, references }, flaws).await?;
     }
     Ok(())
 }

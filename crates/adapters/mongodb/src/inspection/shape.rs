@@ -10,11 +10,13 @@ use mongodb::{
 use uuid::Uuid;
 
 use super::{
+    checks::{self, Check},
     flaws::Flaws,
-    parts::{self, Check, Part},
 };
 use crate::{
-    MongoStore, patients,
+    MongoStore,
+    parts::Part,
+    patients,
     reads::Query,
     schema::{COLLECTIONS, Collection, PATIENT_WORDS, PATIENTS},
     store::answered,
@@ -54,7 +56,7 @@ pub(super) async fn find(store: &MongoStore, flaws: &mut Flaws) -> Result<(), St
             flaws.add_part(format!("collection {name}"), "it is none of this version");
         }
     }
-    parts::check(store, &Words, flaws).await
+    checks::check(store, &Words, flaws).await
 }
 
 /// By name.

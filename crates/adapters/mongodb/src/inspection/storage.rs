@@ -3,13 +3,15 @@ use infirmary_kernel::{StoreError, WriteError};
 use mongodb::bson::{Document, RawDocument};
 
 use super::{
+    checks::{self, Check},
     flaws::Flaws,
-    parts::{self, Check, Part},
 };
 use crate::{
     MongoStore, accounts, care_teams, diagnosis,
     documents::Fields,
-    financials, imaging, messages, patients, reports,
+    financials, imaging, messages,
+    parts::Part,
+    patients, reports,
     schema::{
         ACCOUNTS, CHARGES, Collection, DIAGNOSES, DIAGNOSIS_VERSIONS, EMERGENCY_ACCESSES, IMAGES, MESSAGES, PATIENTS,
         PAYMENTS, REFUNDS, REPORTS, SESSIONS, STUDIES, TASKS,
@@ -45,7 +47,7 @@ static DOCUMENTS: &[(&str, &Collection, Read)] = &[
 /// reads, and what it is asked to look for by hand (`validate`) takes rights over the whole database, and locks it.
 pub(super) async fn find(store: &MongoStore, flaws: &mut Flaws) -> Result<(), StoreError> {
     for (noun, collection, read) in DOCUMENTS {
-        parts::check(store, &Documents { noun, collection, read: *read }, flaws).await?;
+        checks::check(store, &Documents { noun, collection, read: *read }, flaws).await?;
     }
     Ok(())
 }

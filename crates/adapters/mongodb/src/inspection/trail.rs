@@ -8,12 +8,13 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use uuid::Uuid;
 
 use super::{
+    checks::{Check, Of, Ordered},
     flaws::Flaws,
-    parts::{Check, Of, Ordered, Part},
 };
 use crate::{
     audit,
     documents::Fields,
+    parts::Part,
     schema::{
         AUDIT, CHARGES, Collection, DIAGNOSES, EMERGENCY_ACCESSES, PATIENTS, PAYMENTS, REFUNDS, REPORTS, STUDIES,
     },

@@ -88,7 +88,10 @@ async fn rate<S: FnMut(&mut Request) + Send + 'static>(
         measured: Some(&measured),
         target,
         replaced,
-        note: format!("{cost:.0} µs of processor a request"),
+        note: match measured.count() {
+            0 => "none was answered".to_owned(),
+            _ => format!("{cost:.0} µs of processor a request"),
+        },
     }
     .print();
     measured

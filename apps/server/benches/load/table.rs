@@ -25,8 +25,8 @@ pub struct Row<'a> {
 impl Row<'_> {
     pub fn print(self) {
         let latency = |part| match self.measured {
-            Some(measured) => format!("{:.2}", measured.percentile(part)),
-            None => String::new(),
+            Some(measured) if measured.count() > 0 => format!("{:.2}", measured.percentile(part)),
+            _ => String::new(),
         };
         let (target, reached) = match self.target {
             None => (String::new(), String::new()),

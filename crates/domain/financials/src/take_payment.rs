@@ -10,6 +10,9 @@ use crate::{
     retry::{MAX_TRIES, unless_answered},
 };
 
+/// On so many charges most payments end.
+const FEW_CHARGES: usize = 16;
+
 #[derive(Debug, Clone)]
 pub struct NewPayment {
     pub patient: PatientId,
@@ -72,8 +75,16 @@ impl TakePayment {
     async fn allocate(&self, new: &NewPayment) -> Result<Vec<Allocation>, FinancialsError> {
         let charges = match &new.charges {
             Some(names) => payment::named(new.patient, names, self.ledger.charges(names).await?)?,
-            // One more than can be paid at once, to tell "more than is owed" from "on too many charges".
-            None => self.ledger.open_charges(new.patient, Payment::MAX_CHARGES + 1).await?,
+            None => {
+                let oldest = self.ledger.open_charges(new.patient, FEW_CHARGES).await?;
+                match payment::allocate(new.amount, &oldest) {
+                    // One more than can be paid at once, to tell "more than is owed" from "on too many charges".
+                    Err(FinancialsError::MoreThanOwed { .. }) if oldest.len() == FEW_CHARGES => {
+                        self.ledger.open_charges(new.patient, Payment::MAX_CHARGES + 1).await?
+                    }
+                    allocated => return allocated,
+                }
+            }
         };
         payment::allocate(new.amount, &charges)
     }

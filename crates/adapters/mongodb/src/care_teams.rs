@@ -13,18 +13,18 @@ use mongodb::bson::{Document, RawDocument, doc};
 
 use crate::{
     MongoStore,
-    documents::{Fields, id, time},
+    documents::{DocumentExt, Fields, id, time},
     reads::{Query, after_place, newest_first, one_more},
     schema::{EMERGENCY_ACCESSES, PATIENTS},
     transaction::{Transaction, Write, line},
 };
 
 /// What of a filter keeps out the restricted patients that the reader is not to have.
-pub(crate) fn given_to(mut filter: Document, reader: Option<AccountId>) -> Document {
-    if let Some(reader) = reader {
-        filter.insert("$nor", vec![doc! { "restricted": true, "care_team.account": { "$ne": id(reader) } }]);
+pub(crate) fn given_to(filter: Document, reader: Option<AccountId>) -> Document {
+    match reader {
+        Some(reader) => filter.but_not(doc! { "restricted": true, "care_team.account": { "$ne": id(reader) } }),
+        None => filter,
     }
-    filter
 }
 
 /// What keeps, of a list of what has a `patient`, that of the patients who are given to the reader: one look at each by its

@@ -36,12 +36,23 @@ pub(crate) trait DocumentExt {
     /// With the field, when there is a value for it.
     #[must_use]
     fn with(self, field: &str, value: Option<impl Into<Bson>>) -> Self;
+    /// As a filter, without what `left_out` takes.
+    #[must_use]
+    fn but_not(self, left_out: Document) -> Self;
 }
 
 impl DocumentExt for Document {
     fn with(mut self, field: &str, value: Option<impl Into<Bson>>) -> Self {
         if let Some(value) = value {
             self.insert(field, value);
+        }
+        self
+    }
+
+    fn but_not(mut self, left_out: Document) -> Self {
+        match self.get_array_mut("$nor") {
+            Ok(others) => others.push(left_out.into()),
+            Err(_) => _ = self.insert("$nor", vec![left_out]),
         }
         self
     }

@@ -286,13 +286,8 @@ impl MongoStore {
         let mut filter = doc! { "before": { "$lt": first } };
         if let Some(after) = &page.after {
             word.insert("$gte", after.sort_key.as_str());
-            filter.insert(
-                "$or",
-                vec![
-                    doc! { "word": { "$gt": after.sort_key.as_str() } },
-                    doc! { "patient": { "$gt": uuid(after.id) } },
-                ],
-            );
+            let until = doc! { "word": after.sort_key.as_str(), "patient": { "$lte": uuid(after.id) } };
+            filter = filter.but_not(until);
         }
         filter.insert("word", word);
         if !others.is_empty() {
@@ -338,11 +333,10 @@ impl MongoStore {
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<Bson> = places.iter().map(|(_, patient)| id(*patient)).collect();
-        let limit = ids.len();
-        let filter = given_to(doc! { "_id": { "$in": ids } }, reader);
-        let query = Query { limit, filter, sort: doc! {}, index: "_id" };
-        let found = self.find(&PATIENTS, query).await?;
+        // The ids alone lead to the documents; beside a `$nor` not every server follows them.
+        let (by_id, given) =
+            (Query::with_ids(places.iter().map(|(_, id)| *id)), doc! { "$match": given_to(doc! {}, reader) });
+        let found = self.find_through(&PATIENTS, by_id, vec![given], Vec::new()).await?;
         let found = found.iter().map(|found| patient(found).map(|found| (found.id, found)));
         let mut patients: HashMap<PatientId, Patient> = found.collect::<Result<_, _>>()?;
         Ok(places.into_iter().filter_map(|(word, id)| Some((word, patients.remove(&id)?))).collect())

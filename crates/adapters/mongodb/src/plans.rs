@@ -14,7 +14,7 @@ use mongodb::{
 };
 
 use crate::{
-    reads::MAY_WALK,
+    reads::{MAY_WALK, leads},
     schema::{ADDED_TO, COLLECTIONS},
 };
 
@@ -148,23 +148,15 @@ pub(crate) async fn examine(client: &Client, database: &str) -> Result<Vec<Strin
     Ok(walks)
 }
 
-/// Whether the filter gives the first field of an index one value, or a few. Every planner that is worth the name takes such
-/// an index; not all tell so of a filter that has more beside it.
+/// Whether the filter leads into an index: the query names none then. Not all planners tell what they do with a filter that
+/// has more beside it.
 fn is_led(command: &Document) -> bool {
     let first = || command.get_array("pipeline").ok()?.first()?.as_document()?.get_document("$match").ok();
     let found = command.get_str("find").ok().zip(command.get_document("filter").ok());
     let Some((collection, filter)) = found.or_else(|| command.get_str("aggregate").ok().zip(first())) else {
         return false;
     };
-    filter.iter().any(|(field, value)| {
-        let exact = match value {
-            Bson::Document(operators) => {
-                operators.keys().all(|operator| !operator.starts_with('$') || operator == "$in" || operator == "$eq")
-            }
-            _ => !field.starts_with('$'),
-        };
-        exact && leads_an_index(collection, field)
-    })
+    filter.keys().any(|field| leads_an_index(collection, field) && leads(filter, field))
 }
 
 fn has_stage(plan: &Bson, stage: &str) -> bool {
@@ -253,6 +245,7 @@ mod tests {
         assert!(find(doc! { "_id": { "account": 1, "key": 2 } }));
         let matched = |by: &str| doc! { "aggregate": "sessions", "pipeline": [{ "$match": { by: { "$in": [1] } } }] };
         assert!(is_led(&matched("_id")) && !is_led(&matched("refresh")));
+        assert!(find(doc! { "account": { "$gt": 1, "$lte": 2 } }));
         assert!(!find(doc! { "refresh": 1 }) && !find(doc! { "account": { "$gt": 1 } }) && !find(doc! {}));
     }
 

@@ -4,13 +4,14 @@ use futures_util::TryStreamExt;
 use infirmary_kernel::{Id, PageRequest, StoreError};
 use mongodb::{
     ClientSession,
+    action::{Action, Aggregate, Find},
     bson::{Bson, Document, RawDocumentBuf, doc},
     options::{Hint, ReadConcern, SessionOptions},
 };
 
 use crate::{
     MongoStore,
-    documents::{id, time, uuid},
+    documents::{DocumentExt, id, time, uuid},
     schema::Collection,
     store::{QUERY_TIMEOUT, WALK_TIMEOUT, answered, answered_within},
 };
@@ -21,8 +22,7 @@ pub(crate) const MAY_WALK: &str = "walks: ";
 /// Sums are few; a summary by day has as many rows as ten years have days.
 pub(crate) const MAX_ROWS_AT_ONCE: u32 = 10_000;
 
-/// A query for several documents. It names its index: a plan that the server chooses by looking at what it has can be
-/// another one tomorrow, and an index that is gone is told at once.
+/// A query for several documents. It names its index ([`Collection::hint`]).
 pub(crate) struct Query {
     pub(crate) filter: Document,
     pub(crate) sort: Document,
@@ -51,8 +51,17 @@ impl Query {
 }
 
 impl Collection {
-    pub(crate) fn hint(&self, index: &'static str) -> Hint {
-        Hint::Keys(self.keys_of(index))
+    /// The index that a query names. A plan that the server chooses by looking at what it has can be another one tomorrow, and
+    /// an index that is gone is told at once. Where the first field of the index leads to what is sought, and no other bounds
+    /// it, there is nothing to choose, and nothing is named: some servers walk an index that is named from its beginning.
+    pub(crate) fn hint(&self, index: &'static str, filter: Option<&Document>) -> Option<Hint> {
+        let keys = self.keys_of(index);
+        let is_plain = |filter: &Document| {
+            let mut fields = keys.keys();
+            fields.next().is_some_and(|first| leads(filter, first))
+                && fields.all(|other| filter.get(other).is_none_or(is_exact))
+        };
+        (!filter.is_some_and(is_plain)).then_some(Hint::Keys(keys))
     }
 
     pub(crate) fn keys_of(&self, index: &'static str) -> Document {
@@ -74,13 +83,14 @@ impl MongoStore {
     }
 
     pub(crate) async fn find(&self, collection: &Collection, query: Query) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        let hint = collection.hint(query.index, Some(&query.filter));
         answered(async {
             self.rows(collection)
                 .find(query.filter)
                 .sort(query.sort)
                 .limit(query.limit as i64)
                 .batch_size(query.limit as u32)
-                .hint(collection.hint(query.index))
+                .optional(hint, Find::hint)
                 .max_time(QUERY_TIMEOUT)
                 .await?
                 .try_collect()
@@ -120,7 +130,7 @@ impl MongoStore {
         answered(async {
             self.documents(collection)
                 .aggregate(query.pipeline(kept, then))
-                .hint(collection.hint(query.index))
+                .optional(collection.hint(query.index, Some(&query.filter)), Aggregate::hint)
                 .batch_size(whole(query.limit))
                 .max_time(QUERY_TIMEOUT)
                 .with_type::<RawDocumentBuf>()
@@ -173,7 +183,7 @@ impl Snapshot<'_> {
                 .store
                 .documents(collection)
                 .aggregate(query.pipeline(kept, then))
-                .hint(collection.hint(query.index))
+                .optional(collection.hint(query.index, Some(&query.filter)), Aggregate::hint)
                 .batch_size(whole(query.limit))
                 .max_time(QUERY_TIMEOUT)
                 .read_concern(ReadConcern::snapshot())
@@ -190,6 +200,7 @@ impl Snapshot<'_> {
         collection: &Collection,
         query: Query,
     ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        let hint = collection.hint(query.index, Some(&query.filter));
         answered(async {
             let mut cursor = self
                 .store
@@ -198,7 +209,7 @@ impl Snapshot<'_> {
                 .sort(query.sort)
                 .limit(query.limit as i64)
                 .batch_size(query.limit as u32)
-                .hint(collection.hint(query.index))
+                .optional(hint, Find::hint)
                 .max_time(QUERY_TIMEOUT)
                 .read_concern(ReadConcern::snapshot())
                 .session(&mut self.session)
@@ -236,12 +247,13 @@ impl Snapshot<'_> {
         index: &'static str,
         pipeline: Vec<Document>,
     ) -> Result<Vec<RawDocumentBuf>, StoreError> {
+        let hint = collection.hint(index, matched(&pipeline));
         answered(async {
             let mut cursor = self
                 .store
                 .documents(collection)
                 .aggregate(pipeline)
-                .hint(collection.hint(index))
+                .optional(hint, Aggregate::hint)
                 .batch_size(MAX_ROWS_AT_ONCE)
                 .max_time(QUERY_TIMEOUT)
                 .read_concern(ReadConcern::snapshot())
@@ -278,6 +290,29 @@ impl Snapshot<'_> {
     }
 }
 
+/// Whether the filter gives the field one value, a few, or a range with both its ends: every planner that is worth the name
+/// goes by an index that begins with that field.
+pub(crate) fn leads(filter: &Document, field: &str) -> bool {
+    let has_both_ends = |asked: &Bson| {
+        let has =
+            |ends: [&str; 2]| asked.as_document().is_some_and(|asked| ends.iter().any(|end| asked.contains_key(end)));
+        has(["$gt", "$gte"]) && has(["$lt", "$lte"])
+    };
+    filter.get(field).is_some_and(|asked| is_exact(asked) || has_both_ends(asked))
+}
+
+/// One value, or a few.
+fn is_exact(asked: &Bson) -> bool {
+    asked.as_document().is_none_or(|asked| {
+        asked.keys().all(|operator| !operator.starts_with('$') || operator == "$in" || operator == "$eq")
+    })
+}
+
+/// The filter that a pipeline begins with.
+pub(crate) fn matched(pipeline: &[Document]) -> Option<&Document> {
+    pipeline.first()?.get_document("$match").ok()
+}
+
 /// The size of a first batch that holds all of a page: with room for one more, it is seen to be the last.
 const fn whole(limit: usize) -> u32 {
     limit as u32 + 1
@@ -289,20 +324,14 @@ pub(crate) fn after_place(filter: Document, field: &str, page: &PageRequest) -> 
     before_place(filter, field, time(at), uuid(id))
 }
 
-/// What comes after (`at`, `id`) when both fall. The bound on the time alone leads into the index; the rest is looked at for
-/// those of that very moment.
-pub(crate) fn before_place(
-    mut filter: Document,
-    field: &str,
-    at: mongodb::bson::Bson,
-    id: mongodb::bson::Bson,
-) -> Document {
+/// What comes after (`at`, `id`) when both fall. The bound on the time alone leads into the index, and of that very moment
+/// those are left out that came before: by `$nor`, in which no planner looks for another index, as it does in an `$or`.
+pub(crate) fn before_place(mut filter: Document, field: &str, at: Bson, id: Bson) -> Document {
     // A bound that the filter has on the time already is kept beside it.
     let mut bound = filter.get_document(field).cloned().unwrap_or_default();
     bound.insert("$lte", at.clone());
     filter.insert(field, bound);
-    filter.insert("$or", vec![doc! { field: { "$lt": at } }, doc! { "_id": { "$lt": id } }]);
-    filter
+    filter.but_not(doc! { field: at, "_id": { "$gte": id } })
 }
 
 /// In the order of `field` and id, newest first.

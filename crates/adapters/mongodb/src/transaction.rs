@@ -11,6 +11,7 @@ use futures_util::TryStreamExt;
 use infirmary_kernel::{Id, StoreError, Trail, WriteError, Written};
 use mongodb::{
     ClientSession, SessionCursor,
+    action::{Action, Aggregate, Find},
     bson::{Document, RawDocumentBuf, doc},
     error::Error,
     options::{ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions, UpdateModifications},
@@ -21,7 +22,7 @@ use crate::{
     chains::Sealing,
     documents::number,
     failures::{duplicate, is_conflict, is_transient, is_unknown_commit, reason},
-    reads::{MAX_ROWS_AT_ONCE, MAY_WALK, Query},
+    reads::{MAX_ROWS_AT_ONCE, MAY_WALK, Query, matched},
     schema::{AUDIT, CLAIMS, Collection, TURNS},
     store::{answered, majority},
 };
@@ -288,6 +289,7 @@ impl<'a> Transaction<'a> {
         collection: &Collection,
         query: Query,
     ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let hint = collection.hint(query.index, Some(&query.filter));
         let found = async {
             let mut cursor = self
                 .store
@@ -296,7 +298,7 @@ impl<'a> Transaction<'a> {
                 .sort(query.sort)
                 .limit(query.limit as i64)
                 .batch_size(query.limit as u32)
-                .hint(collection.hint(query.index))
+                .optional(hint, Find::hint)
                 .max_time(self.query_timeout)
                 .session(&mut self.session)
                 .await?;
@@ -334,12 +336,13 @@ impl<'a> Transaction<'a> {
         index: &'static str,
         pipeline: Vec<Document>,
     ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let hint = collection.hint(index, matched(&pipeline));
         let found = async {
             let mut cursor = self
                 .store
                 .documents(collection)
                 .aggregate(pipeline)
-                .hint(collection.hint(index))
+                .optional(hint, Aggregate::hint)
                 .batch_size(MAX_ROWS_AT_ONCE)
                 .max_time(self.query_timeout)
                 .with_type::<RawDocumentBuf>()
@@ -360,12 +363,13 @@ impl<'a> Transaction<'a> {
         index: &'static str,
         fields: Document,
     ) -> Result<SessionCursor<RawDocumentBuf>, WriteError> {
+        let hint = collection.hint(index, Some(&filter));
         let rows = self.store.rows(collection);
         let opened = rows
             .find(filter)
             .projection(fields)
             .sort(collection.keys_of(index))
-            .hint(collection.hint(index))
+            .optional(hint, Find::hint)
             .batch_size(MAX_STREAMED_AT_ONCE)
             .max_time(self.query_timeout)
             .comment(format!("{MAY_WALK}every document of a part is read"))

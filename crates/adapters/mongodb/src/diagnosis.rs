@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Display};
 
 use async_trait::async_trait;
 use infirmary_diagnosis::{
@@ -194,7 +194,7 @@ pub(crate) fn version_document(diagnosis: &Diagnosis) -> Document {
 pub(crate) fn history_document(patient: PatientId, version: DiagnosisVersion) -> Document {
     let DiagnosisVersion { diagnosis: of, version, status, content, made, reason } = version;
     doc! {
-        "_id": version_id(of, version),
+        "_id": version_id(of, version.into()),
         "patient": id(patient),
         "diagnosis": id(of),
         "version": number(version),
@@ -207,8 +207,9 @@ pub(crate) fn history_document(patient: PatientId, version: DiagnosisVersion) ->
     .with("reason", reason.as_ref().map(ShortText::as_str))
 }
 
-pub(crate) fn version_id(diagnosis: DiagnosisId, version: u32) -> Document {
-    doc! { "diagnosis": id(diagnosis), "version": number(version) }
+/// In the order of diagnoses and their versions.
+pub(crate) fn version_id(diagnosis: impl Display, version: u64) -> String {
+    format!("{diagnosis}:{version:010}")
 }
 
 fn signed(signature: Signature) -> Document {

@@ -245,8 +245,8 @@ async fn decide(
 /// Puts the charges as they are to be, where they are as they were read.
 async fn change(transaction: &mut Transaction<'_>, changes: &[Change]) -> Result<(), WriteError> {
     let updates = changes.iter().map(|(before, after)| {
-        let mut due = standing(before);
-        due.insert("_id", id(before.charge.id));
+        let mut due = doc! { "_id": id(before.charge.id) };
+        due.extend(standing(before));
         (due, doc! { "$set": standing(after) })
     });
     match transaction.update_each(&CHARGES, updates.collect()).await? {

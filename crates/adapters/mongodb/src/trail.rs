@@ -1,16 +1,17 @@
 //! What every write leaves in its own transaction: the audit entry and the idempotency record.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use async_trait::async_trait;
 use infirmary_kernel::{
-    AccountId, Claim, Event, Fingerprint, IdempotencyKey, Journal, Receipt, Receipts, StoreError, WriteError, Written,
+    AccountId, Claim, Event, Fingerprint, IdempotencyKey, Invalid, Journal, Receipt, Receipts, StoreError, WriteError,
+    Written,
 };
-use mongodb::bson::{Bson, Document, RawDocument, doc};
+use mongodb::bson::{Document, RawDocument, doc};
 
 use crate::{
     MongoStore, chains,
-    documents::{Fields, bytes, id, time},
+    documents::{Fields, bytes, time},
     failures::{duplicate, is_conflict, write_error},
     schema::{AUDIT, CLAIMS},
     transaction::{Done, Transaction, Work, unopposed},
@@ -69,13 +70,14 @@ impl Work for Noted {
     }
 }
 
-fn claim_id(account: AccountId, key: &IdempotencyKey) -> Document {
-    doc! { "account": id(account), "key": key.as_str() }
+/// A text, and no document of the two: not every server finds a document by its index.
+pub(crate) fn claim_id(account: impl Display, key: &str) -> String {
+    format!("{account}:{key}")
 }
 
 pub(crate) fn claim_document(claim: &Claim) -> Document {
     doc! {
-        "_id": claim_id(claim.account, &claim.key),
+        "_id": claim_id(claim.account, claim.key.as_str()),
         "fingerprint": bytes(claim.fingerprint.as_bytes().as_slice()),
         "receipt": bytes(claim.receipt.as_bytes()),
         "at": time(claim.at),
@@ -83,10 +85,13 @@ pub(crate) fn claim_document(claim: &Claim) -> Document {
 }
 
 pub(crate) fn claim(found: &RawDocument) -> Result<Claim, StoreError> {
-    let of = found.document("_id")?;
+    let (account, key) = found.parsed("_id", |of| {
+        let (account, key) = of.split_once(':').ok_or_else(|| Invalid::new("", "must be an account and a key"))?;
+        Ok((AccountId::parse(account)?, IdempotencyKey::parse(key)?))
+    })?;
     Ok(Claim {
-        account: of.id("account")?,
-        key: of.parsed("key", IdempotencyKey::parse)?,
+        account,
+        key,
         fingerprint: Fingerprint::from_bytes(*found.digest("fingerprint")?.as_bytes()),
         receipt: Receipt::from_bytes(found.bytes("receipt")?.to_vec()),
         at: found.time("at")?,
@@ -113,7 +118,7 @@ impl Journal for MongoStore {
 #[async_trait]
 impl Receipts for MongoStore {
     async fn find(&self, account: AccountId, key: &IdempotencyKey) -> Result<Option<Claim>, StoreError> {
-        let found = self.find_one(&CLAIMS, doc! { "_id": Bson::from(claim_id(account, key)) }).await?;
+        let found = self.find_one(&CLAIMS, doc! { "_id": claim_id(account, key.as_str()) }).await?;
         found.map(|found| claim(&found)).transpose()
     }
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
 use infirmary_audit::SealedRoot;
 use infirmary_auth::{CounterKey, PasswordHash};
 use infirmary_diagnosis::DiagnosisVersion;
@@ -22,7 +21,7 @@ use crate::{
     MongoStore, accounts, attempts, audit, care_teams, chains, codes, diagnosis,
     documents::{DocumentExt, Fields, id, number, time, uuid},
     factors, financials, imaging, invitations, key_check, messages, patients,
-    reads::{MAY_WALK, Query},
+    reads::Query,
     reports,
     schema::{
         ACCOUNTS, ATTEMPT_COUNTERS, AUDIT, AUDIT_CHAINS, AUDIT_ROOTS, CHALLENGES, CHARGES, CLAIMS, CODE_COUNTERS,
@@ -30,7 +29,7 @@ use crate::{
         PATIENT_WORDS, PATIENTS, PAYMENTS, REFUNDS, REPORTS, SESSIONS, STUDIES, TASKS,
     },
     sessions,
-    store::{QUERY_TIMEOUT, answered, answered_write},
+    store::{answered, answered_write},
     tasks, trail,
     transaction::{Done, Transaction, Work},
 };
@@ -43,7 +42,9 @@ impl Transfer for MongoStore {
             Place::Only if after.number > 0 => return Ok(Vec::new()),
             Place::Only => return Ok(self.only(kind).await?.into_iter().take(most).collect()),
         };
-        let found = self.after(collection, after, most).await?;
+        let filter = doc! { "_id": { "$gt": after } };
+        let query = Query { filter, sort: doc! { "_id": 1 }, limit: most, index: "_id" };
+        let found = self.find(collection, query).await?;
         if kind == RecordKind::Study {
             return self.with_images(&found).await;
         }
@@ -115,19 +116,13 @@ fn place_of(kind: RecordKind, after: &RecordKey) -> Place {
         RecordKind::EmergencyAccess => by_id(&EMERGENCY_ACCESSES),
         RecordKind::Study => by_id(&STUDIES),
         RecordKind::Diagnosis => by_id(&DIAGNOSES),
-        RecordKind::DiagnosisVersion => {
-            let of = doc! { "diagnosis": uuid(*record), "version": whole };
-            Place::After(&DIAGNOSIS_VERSIONS, of.into())
-        }
+        RecordKind::DiagnosisVersion => Place::After(&DIAGNOSIS_VERSIONS, diagnosis::version_id(record, *place).into()),
         RecordKind::Report => by_id(&REPORTS),
         RecordKind::Charge => by_id(&CHARGES),
         RecordKind::Payment => by_id(&PAYMENTS),
         RecordKind::Refund => by_id(&REFUNDS),
         RecordKind::Message => by_id(&MESSAGES),
-        RecordKind::Claim => {
-            let of = doc! { "account": uuid(*record), "key": text.as_str() };
-            Place::After(&CLAIMS, of.into())
-        }
+        RecordKind::Claim => Place::After(&CLAIMS, trail::claim_id(record, text).into()),
         RecordKind::AuditEntry => Place::After(&AUDIT, whole),
         RecordKind::AuditRoot => Place::After(&AUDIT_ROOTS, whole),
     }
@@ -176,29 +171,6 @@ fn counter_key(found: &RawDocument) -> Result<CounterKey, StoreError> {
 }
 
 impl MongoStore {
-    async fn after(
-        &self,
-        collection: &Collection,
-        after: Bson,
-        most: usize,
-    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
-        let is_document = matches!(after, Bson::Document(_));
-        let (filter, sort) = (doc! { "_id": { "$gt": after } }, doc! { "_id": 1 });
-        if !is_document {
-            return self.find(collection, Query { filter, sort, limit: most, index: "_id" }).await;
-        }
-        // Documents are compared field by field. A server that is not MongoDB's may have them in another order in its index: told
-        // to follow that, it gives them so; not told, it sorts.
-        let why = format!("{MAY_WALK}not every server has documents in their order in an index");
-        answered(async {
-            let rows = self.rows(collection);
-            let asked = rows.find(filter).sort(sort).limit(most as i64).batch_size(most as u32);
-            let limited = asked.max_time(QUERY_TIMEOUT).comment(why);
-            limited.await?.try_collect().await
-        })
-        .await
-    }
-
     async fn only(&self, kind: RecordKind) -> Result<Option<HouseRecord>, StoreError> {
         if kind == RecordKind::KeyCheck {
             let house = self.find_one(&HOUSE, doc! { "_id": "house" }).await?;

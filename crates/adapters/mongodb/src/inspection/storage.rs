@@ -83,5 +83,6 @@ impl Check for Documents {
 
 /// Of whose history the document is.
 fn of_version(document: &RawDocument) -> Option<uuid::Uuid> {
-    document.document("_id").ok()?.optional_uuid("diagnosis").ok()?
+    let (diagnosis, _) = document.text("_id").ok()?.split_once(':')?;
+    diagnosis.parse().ok()
 }

@@ -9,7 +9,7 @@ use infirmary_kernel::{
 use infirmary_patients::{
     ChangedPatient, MAX_CANDIDATES, Mrn, Patient, PatientStore, RegisteredPatient, SearchTerms, index_words,
 };
-use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
 use uuid::Uuid;
 
 use crate::{
@@ -220,12 +220,12 @@ impl Entries {
         Self { patient: patient.id, words: index_words(patient).into_iter().collect() }
     }
 
-    fn entry_id(&self, word: &str) -> Document {
-        doc! { "word": word, "patient": id(self.patient) }
+    fn entry_id(&self, word: &str) -> String {
+        format!("{word}:{}", self.patient)
     }
 
-    fn ids(&self) -> Vec<Bson> {
-        self.words.iter().map(|word| self.entry_id(word).into()).collect()
+    fn ids(&self) -> Vec<String> {
+        self.words.iter().map(|word| self.entry_id(word)).collect()
     }
 
     fn documents(&self) -> Vec<Document> {

@@ -1,5 +1,6 @@
 //! The collections and their indexes. They are made at start, by any number of instances at once; what is there already is
-//! left as it is.
+//! left as it is. An id of two things is a text of both: a document of them is found by its index on MongoDB, and not on
+//! every server of its protocol.
 
 use std::time::Duration;
 
@@ -175,7 +176,7 @@ pub(crate) static EMERGENCY_ACCESSES: Collection = Collection {
     indexes: &[Index::plain("patient", &[("patient", 1), ("started_at", -1), ("_id", -1)])],
 };
 
-/// The words a patient is found by the beginning of; `_id` is word and patient. Each entry has all words of its patient,
+/// The words a patient is found by the beginning of; `_id` is both, `word:patient`. Each entry has all words of its patient,
 /// sorted, and the one `before` it: whether it is the first that begins with a term is seen where it is read.
 pub(crate) static PATIENT_WORDS: Collection =
     Collection { name: "patient_words", indexes: &[Index::plain("word", &[("word", 1), ("patient", 1)])] };
@@ -205,7 +206,7 @@ pub(crate) static DIAGNOSES: Collection = Collection {
     ],
 };
 
-/// What each version said; `_id` is diagnosis and version. They are added only. `made` says `by` and `at`.
+/// What each version said; `_id` is both, `diagnosis:version`. They are added only. `made` says `by` and `at`.
 pub(crate) static DIAGNOSIS_VERSIONS: Collection = Collection {
     name: "diagnosis_versions",
     indexes: &[Index::plain("diagnosis", &[("diagnosis", 1), ("version", -1)])],
@@ -308,7 +309,7 @@ pub(crate) static REFUNDS: Collection = Collection {
     ],
 };
 
-/// `_id` is account and key.
+/// `_id` is account and key, `account:key`.
 pub(crate) static CLAIMS: Collection = Collection {
     name: "claims",
     indexes: &[Index::expiring("expiry", &[("at", 1)], infirmary_kernel::Claim::KEPT_HOURS * 60 * 60)],

@@ -70,7 +70,6 @@ impl Work for Noted {
     }
 }
 
-/// A text, and no document of the two: not every server finds a document by its index.
 pub(crate) fn claim_id(account: impl Display, key: &str) -> String {
     format!("{account}:{key}")
 }

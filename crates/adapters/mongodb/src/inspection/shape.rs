@@ -5,7 +5,7 @@ use futures_util::TryStreamExt;
 use infirmary_kernel::{StoreError, WriteError};
 use mongodb::{
     IndexModel,
-    bson::{Bson, Document, RawDocumentBuf, doc},
+    bson::{Bson, Document, doc},
 };
 use uuid::Uuid;
 
@@ -98,20 +98,20 @@ impl Check for Words {
 
     async fn look(&self, transaction: &mut Transaction<'_>, part: &Part, flaws: &mut Flaws) -> Result<(), WriteError> {
         let mut rest = transaction.open(&PATIENTS, part.own(), "_id", Document::new()).await?;
-        let mut expected: BTreeMap<Vec<u8>, (Uuid, Document)> = BTreeMap::new();
+        let mut expected: BTreeMap<String, (Uuid, Document)> = BTreeMap::new();
         while let Some(found) = transaction.next(&mut rest).await? {
             let patient = patients::patient(&found)?;
             for entry in patients::words_of(&patient) {
-                expected.insert(key(&entry)?, (patient.id.as_uuid(), entry));
+                expected.insert(key(&entry), (patient.id.as_uuid(), entry));
             }
         }
-        let ids: Vec<Bson> = expected.values().filter_map(|(_, entry)| entry.get("_id").cloned()).collect();
+        let ids: Vec<String> = expected.keys().cloned().collect();
         for ids in ids.chunks(ENTRIES_AT_ONCE) {
             let filter = doc! { "_id": { "$in": ids } };
             let entries = Query { filter, sort: doc! {}, limit: ids.len(), index: "_id" };
             for found in transaction.find(&PATIENT_WORDS, entries).await? {
                 let found = Document::try_from(found).unwrap_or_default();
-                let id = key(&found)?;
+                let id = key(&found);
                 if expected.get(&id).is_some_and(|(_, entry)| *entry == found) {
                     expected.remove(&id);
                 }
@@ -124,8 +124,6 @@ impl Check for Words {
     }
 }
 
-fn key(entry: &Document) -> Result<Vec<u8>, StoreError> {
-    let id = doc! { "_id": entry.get("_id") };
-    let bytes = RawDocumentBuf::try_from(&id).map(RawDocumentBuf::into_bytes);
-    bytes.map_err(|_| StoreError::Corrupt { reason: "an entry of the index of words has no id".to_owned() })
+fn key(entry: &Document) -> String {
+    entry.get_str("_id").unwrap_or_default().to_owned()
 }

@@ -343,3 +343,37 @@ pub(crate) fn newest_first(field: &str) -> Document {
 pub(crate) fn one_more(page: &PageRequest) -> usize {
     page.limit.get() + 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::CHARGES;
+
+    #[test]
+    fn an_index_is_named_unless_the_first_field_of_it_leads_and_no_other_bounds_it() {
+        let is_named = |filter: Document| CHARGES.hint("patient_status", Some(&filter)).is_some();
+        for plain in [
+            doc! { "patient": 1 },
+            doc! { "patient": { "$in": [1, 2] }, "status": "open", "paid": { "$gt": 0 } },
+            doc! { "patient": { "$gt": 1, "$lte": 2 } },
+        ] {
+            assert!(!is_named(plain.clone()), "{plain}");
+        }
+        for open in [
+            doc! {},
+            doc! { "status": "open" },
+            doc! { "patient": { "$gt": 1 } },
+            doc! { "patient": { "$ne": 1 } },
+            doc! { "patient": 1, "charged_at": { "$lte": 2 } },
+        ] {
+            assert!(is_named(open.clone()), "{open}");
+        }
+        assert_eq!(CHARGES.hint("time", None), Some(Hint::Keys(doc! { "charged_at": -1, "_id": -1 })));
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_filter_adds_up() {
+        let filter = doc! { "a": 1 }.but_not(doc! { "b": 2 }).but_not(doc! { "c": 3 });
+        assert_eq!(filter, doc! { "a": 1, "$nor": [{ "b": 2 }, { "c": 3 }] });
+    }
+}

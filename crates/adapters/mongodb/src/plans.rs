@@ -14,8 +14,8 @@ use mongodb::{
 };
 
 use crate::{
-    reads::{MAY_WALK, leads},
-    schema::{ADDED_TO, COLLECTIONS},
+    reads::{MAY_WALK, is_exact, leads},
+    schema::{ADDED_TO, COLLECTIONS, Index},
 };
 
 /// The queries that were sent by this process, by their shapes; `None` once one was examined.
@@ -139,24 +139,49 @@ pub(crate) async fn examine(client: &Client, database: &str) -> Result<Vec<Strin
         if is_led(&command) {
             continue;
         }
-        let explain = doc! { "explain": command, "verbosity": "queryPlanner" };
-        let plan = client.database(&database).run_command(explain).await?;
-        if has_stage(&Bson::Document(plan), "COLLSCAN") {
+        let walks_by = async |command: Document| {
+            let explain = doc! { "explain": command, "verbosity": "queryPlanner" };
+            let plan = client.database(&database).run_command(explain).await?;
+            Ok::<_, mongodb::error::Error>(has_stage(&Bson::Document(plan), "COLLSCAN"))
+        };
+        let mut walks_through = walks_by(command.clone()).await?;
+        // Not every planner tells that it goes by an index that a range leads into; told to, it tells whether it can.
+        if walks_through && let Some(index) = index_of_range(&command) {
+            let mut told = command;
+            told.insert("hint", index);
+            walks_through = walks_by(told).await?;
+        }
+        if walks_through {
             walks.push(format!("{shape}: walks through a whole collection"));
         }
     }
     Ok(walks)
 }
 
-/// Whether the filter leads into an index: the query names none then. Not all planners tell what they do with a filter that
-/// has more beside it.
+/// Whether the filter gives the first field of an index one value, or a few. Every planner that is worth the name takes such
+/// an index; not all tell so of a filter that has more beside it.
 fn is_led(command: &Document) -> bool {
+    filter_of(command).is_some_and(|(collection, filter)| {
+        filter.iter().any(|(field, asked)| is_exact(asked) && leads_an_index(collection, field))
+    })
+}
+
+/// The index, by its fields, that a query means which names none and gives the first of them a range with both its ends.
+fn index_of_range(command: &Document) -> Option<Document> {
+    let (collection, filter) = filter_of(command).filter(|_| !command.contains_key("hint"))?;
+    if leads(filter, "_id") {
+        return Some(doc! { "_id": 1 });
+    }
+    let indexes = COLLECTIONS.iter().filter(|known| known.name == collection).flat_map(|known| known.indexes);
+    let mut led = indexes.filter(|index| index.keys.first().is_some_and(|(first, _)| leads(filter, first)));
+    led.next().map(Index::key_document)
+}
+
+/// What a query looks for in which collection.
+fn filter_of(command: &Document) -> Option<(&str, &Document)> {
     let first = || command.get_array("pipeline").ok()?.first()?.as_document()?.get_document("$match").ok();
     let found = command.get_str("find").ok().zip(command.get_document("filter").ok());
-    let Some((collection, filter)) = found.or_else(|| command.get_str("aggregate").ok().zip(first())) else {
-        return false;
-    };
-    filter.keys().any(|field| leads_an_index(collection, field) && leads(filter, field))
+    found.or_else(|| command.get_str("aggregate").ok().zip(first()))
 }
 
 fn has_stage(plan: &Bson, stage: &str) -> bool {
@@ -245,8 +270,18 @@ mod tests {
         assert!(find(doc! { "_id": { "account": 1, "key": 2 } }));
         let matched = |by: &str| doc! { "aggregate": "sessions", "pipeline": [{ "$match": { by: { "$in": [1] } } }] };
         assert!(is_led(&matched("_id")) && !is_led(&matched("refresh")));
-        assert!(find(doc! { "account": { "$gt": 1, "$lte": 2 } }));
         assert!(!find(doc! { "refresh": 1 }) && !find(doc! { "account": { "$gt": 1 } }) && !find(doc! {}));
+    }
+
+    #[test]
+    fn a_range_with_both_its_ends_leads_where_no_index_is_named() {
+        let index = |filter: Document| index_of_range(&doc! { "find": "patient_words", "filter": filter });
+        let range = doc! { "$gte": "a", "$lt": "b" };
+        assert_eq!(index(doc! { "word": &range }), Some(doc! { "word": 1, "patient": 1 }));
+        assert_eq!(index(doc! { "_id": &range, "before": "a" }), Some(doc! { "_id": 1 }));
+        assert_eq!(index(doc! { "before": &range }).or(index(doc! { "word": { "$gte": "a" } })), None);
+        let named = doc! { "find": "patient_words", "filter": { "word": &range }, "hint": { "_id": 1 } };
+        assert_eq!(index_of_range(&named), None);
     }
 
     #[test]

@@ -302,7 +302,7 @@ pub(crate) fn leads(filter: &Document, field: &str) -> bool {
 }
 
 /// One value, or a few.
-fn is_exact(asked: &Bson) -> bool {
+pub(crate) fn is_exact(asked: &Bson) -> bool {
     asked.as_document().is_none_or(|asked| {
         asked.keys().all(|operator| !operator.starts_with('$') || operator == "$in" || operator == "$eq")
     })
